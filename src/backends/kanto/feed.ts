@@ -1,0 +1,86 @@
+/** Takes a device's twin events into its inventory. */
+import type { ObservedContainer } from "../contract.ts";
+import { readEvent, type TwinEvent } from "./envelope.ts";
+import type { Change, Inventory } from "./inventory.ts";
+import type { Sync } from "./sync.ts";
+
+export interface FeedHost {
+  /** A container appeared, changed or went. @param container as it is now, or was last. */
+  changed(externalId: string, container: ObservedContainer | undefined): void;
+  /** The factory was published: the end of a list. */
+  registered(): void;
+  /** Something does not fit: a full inventory is wanted. */
+  doubtful(reason: string): void;
+  malformed(kind: string): void;
+}
+
+/** @param payload of a message on the device's event topic. */
+export function takeEvent(payload: string, inventory: Inventory, sync: Sync, host: FeedHost): void {
+  const event = readEvent(payload);
+  if (event === undefined) {
+    host.malformed("Event");
+    return;
+  }
+  switch (event.kind) {
+    case "Factory":
+      host.registered();
+      return;
+    case "Removed": {
+      const { externalId } = event;
+      sync.featureRemoved(externalId);
+      const removed = inventory.remove(externalId);
+      if (removed !== undefined) host.changed(externalId, removed);
+      return;
+    }
+    case "Other":
+      return;
+    case "Container": {
+      const change = inventory.putFeature(event.externalId, event.feature);
+      // A damaged feature is still proof that the container is there.
+      sync.featurePublished(event.externalId);
+      report(event, change, inventory, host);
+      return;
+    }
+    case "State":
+      report(event, inventory.putState(event.externalId, event.state), inventory, host);
+      return;
+    case "Config":
+      report(event, inventory.putConfig(event.externalId, event.config), inventory, host);
+      return;
+    case "Name":
+      report(event, inventory.putName(event.externalId, event.name), inventory, host);
+      return;
+    default:
+      event satisfies never;
+  }
+}
+
+function report(event: TwinEvent & { externalId: string }, change: Change, inventory: Inventory, host: FeedHost): void {
+  const { externalId } = event;
+  switch (change) {
+    case "Added":
+    case "Changed":
+      host.changed(externalId, inventory.get(externalId));
+      return;
+    case "Unchanged":
+      return;
+    case "Malformed":
+      host.malformed(event.kind);
+      return;
+    case "UnknownContainer":
+      // A late word on a container that was removed is expected; anything else means that a registration was missed.
+      if (event.kind !== "State" || !isLastWord(event.state)) host.doubtful("an event for an unknown container");
+      return;
+    case "Doubtful":
+      host.doubtful("a state that may be out of date");
+      return;
+    default:
+      change satisfies never;
+  }
+}
+
+/** States that come after a removal, in any order with the removal itself. */
+function isLastWord(state: Readonly<Record<string, unknown>>): boolean {
+  const { error } = state;
+  return state["status"] === "DEAD" || (typeof error === "string" && error.includes("restart manager is canceled"));
+}

@@ -1,0 +1,103 @@
+/**
+ * The Kanto backend: Eclipse Kanto's container-management, spoken to over MQTT on the device's own broker (transport Local). What is sent
+ * and why stands in docs/backends/kanto.md; the daemon's behaviour was read from eclipse-kanto/container-management at 351ca14.
+ *
+ * account.ts holds the broker's connection and its devices' sessions; session.ts one device; planner/ the pure half.
+ */
+import type { EdgeBackendSpec } from "../../crds/edge-backend.ts";
+import type { EdgeDeviceSpec } from "../../crds/edge-device.ts";
+import type { Backend, BackendDeps, FieldProblem } from "../contract.ts";
+import { KantoAccount, targetKeyOf } from "./account.ts";
+import { kantoPlanner } from "./planner/index.ts";
+import { kantoTarget } from "./topics.ts";
+
+export { kantoPlanner } from "./planner/index.ts";
+
+/**
+ * How long a former leader's command may still be under way after its lease has run out, ms: the fence stops it from writing, so this is
+ * only what its last bytes may take through its socket and the broker.
+ */
+const SETTLE_MS = 5_000;
+
+/** @returns the backend; nothing is connected before `connect`. */
+export function createKantoBackend(deps: BackendDeps): Backend {
+  return {
+    type: "kanto",
+    planner: kantoPlanner,
+    settleMs: deps.timings.settleMs ?? SETTLE_MS,
+    validateBackend,
+    validateDevice,
+    connect: (spec, credentials) => {
+      if (spec.kanto === undefined) throw new RangeError("not an EdgeBackend of type kanto");
+      return new KantoAccount(spec, spec.kanto, credentials, deps);
+    },
+    targetKey: (backend, device) => {
+      if (backend.kanto === undefined || device.kanto === undefined) return undefined;
+      const target = kantoTarget(device.kanto.thingId, device.kanto.topicPrefix);
+      return target === undefined || !isBrokerUrl(backend.kanto.url)
+        ? undefined
+        : targetKeyOf(backend.kanto.url, target);
+    },
+  };
+}
+
+function problem(path: string, kind: "Invalid" | "Unsupported", message: string): FieldProblem {
+  return { path, kind, reason: kind === "Invalid" ? "InvalidSpec" : "UnsupportedField", message };
+}
+
+function isBrokerUrl(url: string): boolean {
+  return URL.canParse(url) && /^(mqtts?|wss?):$/.test(new URL(url).protocol) && new URL(url).hostname !== "";
+}
+
+function validateBackend(spec: EdgeBackendSpec): FieldProblem[] {
+  const { kanto } = spec;
+  if (kanto === undefined) return [problem("kanto", "Invalid", "set spec.kanto")];
+  const transport = kanto.transport ?? "Local";
+  if (transport !== "Local") {
+    const message = `transport ${transport} is not supported yet: use Local, the device's own MQTT broker`;
+    return [problem("kanto.transport", "Unsupported", message)];
+  }
+  const problems: FieldProblem[] = [];
+  if (!isBrokerUrl(kanto.url)) {
+    problems.push(problem("kanto.url", "Invalid", "write mqtt://, mqtts://, ws:// or wss:// host:port"));
+  } else if (new URL(kanto.url).username !== "" || new URL(kanto.url).password !== "") {
+    problems.push(problem("kanto.url", "Invalid", "a url holds no credentials: use spec.credentialsSecretRef"));
+  } else if (spec.tls !== undefined && !/^(mqtts|wss):/.test(kanto.url)) {
+    problems.push(
+      problem(
+        "tls",
+        "Invalid",
+        "spec.tls counts only with mqtts:// or wss://: change spec.kanto.url, or leave tls out",
+      ),
+    );
+  }
+  if (/[/+#\s]/.test(kanto.tenant)) {
+    problems.push(
+      problem("kanto.tenant", "Invalid", "a tenant holds no /, +, # or blanks: it is a part of MQTT topics"),
+    );
+  }
+  return problems;
+}
+
+function validateDevice(spec: EdgeDeviceSpec): FieldProblem[] {
+  const { kanto } = spec;
+  if (kanto === undefined)
+    return [problem("kanto", "Invalid", "the EdgeBackend is of type kanto: set spec.kanto.thingId")];
+  const problems: FieldProblem[] = [];
+  if (kantoTarget(kanto.thingId) === undefined) {
+    problems.push(
+      problem(
+        "kanto.thingId",
+        "Invalid",
+        "write <namespace>:<name>:edge:containers, or the gateway's id <namespace>:<name>",
+      ),
+    );
+  }
+  const { topicPrefix } = kanto;
+  if (topicPrefix !== undefined && !/^[^\s+#]*\/$/.test(topicPrefix)) {
+    problems.push(
+      problem("kanto.topicPrefix", "Invalid", "a prefix ends with / and holds no +, # or blanks, e.g. site-7/"),
+    );
+  }
+  return problems;
+}

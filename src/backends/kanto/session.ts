@@ -1,0 +1,408 @@
+/**
+ * A device's session over its own broker: puts together what the daemon publishes (inventory.ts), whether it is there (presence.ts), full
+ * inventories (sync.ts) and the one command in flight (slot.ts). Everything here happens in the turn of an incoming message, a timer or a
+ * call; nothing waits.
+ */
+import type {
+  AccountNotice,
+  BackendClock,
+  BackendLog,
+  BackendMetrics,
+  Command,
+  CommandOutcome,
+  DeviceSession,
+  DeviceSnapshot,
+  Dispatch,
+  ObservedContainer,
+  SessionEvent,
+  WriteFence,
+} from "../contract.ts";
+import { refusal, unreachable } from "./admission.ts";
+import type { CommandTimings } from "./commands.ts";
+import { takeEvent, type FeedHost } from "./feed.ts";
+import { Identity } from "./identity.ts";
+import { Inventory } from "./inventory.ts";
+import { Outbox, type Publish } from "./outbox.ts";
+import { Presence, type Believed } from "./presence.ts";
+import { Runner } from "./runner.ts";
+import { operationOf, Settlement } from "./settlement.ts";
+import { Slot, type Flight } from "./slot.ts";
+import { Standing } from "./standing.ts";
+import { Sync } from "./sync.ts";
+import { kantoTopics, type KantoTarget, type KantoTopics, type Route } from "./topics.ts";
+
+export interface SessionOptions extends CommandTimings {
+  target: KantoTarget;
+  targetKey: string;
+  tenant: string;
+  /** EdgeBackend.spec.kanto.answerIdentity. */
+  answerIdentity: boolean;
+  observeIntervalMs: number;
+  probeTimeoutMs: number;
+}
+
+export interface SessionDeps {
+  clock: BackendClock;
+  log: BackendLog;
+  metrics: BackendMetrics;
+  fence: WriteFence;
+  /** See BackendDeps.observeFence. */
+  observeFence?: WriteFence;
+  publish: Publish;
+  /** Why the broker is out of reach; for people. */
+  brokerMessage(): string;
+  /** Counts and logs a dropped message. @param kind what it should have been. */
+  malformed(kind: string, topic: string): void;
+  notice(notice: AccountNotice): void;
+  closed(session: KantoSession): void;
+}
+
+/** A word of the device that is younger than this counts as a sign that it is there, ms. */
+const FRESH_MS = 30_000;
+
+export class KantoSession implements DeviceSession {
+  readonly targetKey: string;
+  readonly target: KantoTarget;
+  readonly topics: KantoTopics;
+  readonly #options: SessionOptions;
+  readonly #deps: SessionDeps;
+  readonly #inventory: Inventory;
+  readonly #outbox: Outbox;
+  readonly #identity: Identity;
+  readonly #presence: Presence;
+  readonly #sync: Sync;
+  readonly #slot: Slot;
+  readonly #runner: Runner;
+  readonly #standing: Standing;
+  readonly #listeners = new Set<(event: SessionEvent) => void>();
+  readonly #settlement = new Settlement();
+  readonly #feedHost: FeedHost = {
+    changed: (externalId, container) => {
+      this.#runner.noteChange(externalId);
+      this.#emitContainer(externalId, container);
+    },
+    registered: () => this.#onRegistered(),
+    // The first full inventory will tell by itself.
+    doubtful: (reason) => (this.#synced || !this.#sync.pending ? this.resync(reason) : undefined),
+    malformed: (kind) => this.#malformed(kind),
+  };
+  /** Subscribed on the open connection. */
+  #online = false;
+  #closed = false;
+  #synced = false;
+  #syncCount = 0;
+  /** Inventories forced on this connection without the fence. */
+  #unfenced = 0;
+  readonly #watchful: WriteFence;
+  #problem: string | undefined;
+
+  constructor(options: SessionOptions, deps: SessionDeps) {
+    const { clock } = deps;
+    this.targetKey = options.targetKey;
+    this.target = options.target;
+    this.topics = kantoTopics(options.target);
+    this.#options = options;
+    this.#deps = deps;
+    this.#inventory = new Inventory(() => clock.now());
+    this.#outbox = new Outbox(options.target, this.topics, deps.publish, clock);
+    const watchful = deps.observeFence ?? deps.fence;
+    this.#watchful = watchful;
+    this.#identity = new Identity(options.target, options.tenant, {
+      clock,
+      patienceMs: options.probeTimeoutMs,
+      mayAnswer: () => options.answerIdentity && this.#online && watchful.valid(),
+      send: (payload) => this.#outbox.announce(payload),
+      notice: (notice) => deps.notice(notice),
+    });
+    this.#slot = new Slot(clock, {
+      overdue: () => this.#onOverdue(),
+      finished: (flight, outcome) => this.#onFinished(flight, outcome),
+    });
+    this.#runner = new Runner(
+      {
+        ...deps,
+        targetKey: this.targetKey,
+        timings: options,
+        online: () => this.#online,
+        silent: () => this.#presence.silentMs >= FRESH_MS,
+        probe: () => void this.#presence.probe(true),
+        wantInventory: (afterSeq, calm) => this.#sync.request(afterSeq, calm),
+        malformed: (kind) => this.#malformed(kind),
+      },
+      this.#slot,
+      this.#outbox,
+      this.#inventory,
+    );
+    this.#presence = new Presence(clock, this.#outbox, options, {
+      busy: () => this.#slot.busy,
+      overdue: () => this.#slot.overdue,
+      mayProbe: () => this.#online && (watchful.valid() || this.#presence.believed === "Unknown"),
+      knock: () => void this.#announceFresh(),
+      changed: (from, to) => this.#onPresence(from, to),
+    });
+    this.#standing = new Standing(clock, options.probeTimeoutMs, this.#presence, this.#slot, {
+      online: () => this.#online,
+      synced: () => this.#synced,
+      problem: () => this.#problem,
+      brokerMessage: () => deps.brokerMessage(),
+      changed: (state) => this.#emit({ type: "Connection", state }),
+      stillInFlight: () => this.#runner.doubt(),
+    });
+    this.#sync = new Sync(clock, options.probeTimeoutMs, {
+      announce: () => this.#announceFresh(),
+      probe: (again) => (this.#online ? this.#presence.probe(again) : undefined),
+      proven: () => this.#outbox.proven,
+      knownIds: () => this.#inventory.ids(),
+      busy: () => this.#slot.busy,
+      active: () => watchful.valid() || !this.#synced,
+      complete: (gone, announcedSeq) => this.#onComplete(gone, announcedSeq),
+      stuck: (message) => {
+        this.#problem = message;
+        this.#deps.log.warn({ target: this.targetKey }, message);
+      },
+    });
+  }
+
+  // The contract.
+
+  snapshot(): DeviceSnapshot {
+    const { lastSeenMs } = this.#presence;
+    const inFlight = this.#slot.inFlight();
+    const message = this.#standing.message();
+    return {
+      connection: this.#standing.connection(),
+      ...(lastSeenMs !== undefined && { lastSeenMs }),
+      ...(message !== undefined && { message }),
+      synced: this.#synced,
+      syncCount: this.#syncCount,
+      containers: this.#inventory.list(),
+      ...(inFlight !== undefined && { inFlight }),
+    };
+  }
+
+  subscribe(listener: (event: SessionEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  execute(command: Command): Dispatch {
+    this.#sync.retry();
+    const refused = refusal(command, {
+      closed: this.#closed,
+      fenced: this.#deps.fence.valid(),
+      online: this.#online,
+      brokerMessage: this.#deps.brokerMessage(),
+      flight: this.#slot.flight,
+      believed: this.#presence.believed,
+      synced: this.#synced,
+      problem: this.#problem,
+      has: (externalId) => this.#inventory.get(externalId) !== undefined,
+    });
+    if (refused !== undefined) {
+      this.#deps.metrics.command("kanto", command.kind, "Refused");
+      return { sent: false, ...refused };
+    }
+    let outcome: Promise<CommandOutcome> | undefined;
+    try {
+      outcome = this.#runner.start(command);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : "cannot be encoded";
+      return { sent: false, reason: "Invalid", failure: { class: "Invalid", reason: "InvalidSpec", message } };
+    }
+    if (outcome === undefined) {
+      return { sent: false, reason: "Offline", failure: unreachable(this.#deps.brokerMessage()) };
+    }
+    this.#settlement.opened(operationOf(command.commandId));
+    this.#standing.watchSilence();
+    return { sent: true, outcome };
+  }
+
+  settle(operationId: string): "Open" | "Closed" {
+    this.#sync.retry();
+    const flight = this.#slot.flight;
+    if (flight !== undefined && operationOf(flight.command.commandId) === operationId) return "Open";
+    if (this.#settlement.isClosed(operationId)) return "Closed";
+    const asked = this.#settlement.wait(operationId, this.#outbox.sent);
+    if (!this.#sync.pending) this.#sync.request(asked);
+    return "Open";
+  }
+
+  resync(reason: string): void {
+    if (this.#closed) return;
+    this.#deps.log.debug({ target: this.targetKey, reason }, "full inventory asked for");
+    this.#sync.request(this.#outbox.sent, true);
+  }
+
+  close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#online = false;
+      this.#listeners.clear();
+      this.#standing.close();
+      this.#identity.close();
+      this.#slot.abandon();
+      this.#presence.close();
+      this.#sync.close();
+      this.#deps.closed(this);
+    }
+    return Promise.resolve();
+  }
+
+  // What the account reports.
+
+  /** The broker is connected and our topics are subscribed. */
+  opened(): void {
+    if (this.#closed) return;
+    this.#online = true;
+    this.#problem = undefined;
+    this.#unfenced = 0;
+    this.#sync.request(this.#outbox.sent);
+    this.#presence.probe(true);
+    this.#standing.show();
+  }
+
+  /** The connection to the broker is gone. */
+  disconnected(): void {
+    if (this.#closed) return;
+    this.#online = false;
+    this.#synced = false;
+    this.#runner.away("the connection to the broker was lost: nothing was sent");
+    this.#sync.abandon();
+    this.#presence.disconnected();
+    this.#standing.show();
+  }
+
+  /** The broker refuses our subscriptions. */
+  refused(message: string): void {
+    this.#problem = message;
+    this.#standing.show();
+  }
+
+  /** A message on one of our topics. */
+  message(route: Route, payload: string): void {
+    if (this.#closed) return;
+    switch (route.kind) {
+      case "IdentityRequest":
+        this.#identity.requested();
+        return;
+      case "IdentityResponse":
+        if (!this.#identity.announced(payload)) this.#malformed("Identity");
+        return;
+      case "Response":
+        this.#onResponse(route.requestId, route.status, payload);
+        return;
+      case "Event":
+        this.#presence.heard();
+        takeEvent(payload, this.#inventory, this.#sync, this.#feedHost);
+        return;
+      default:
+        route satisfies never;
+    }
+  }
+
+  // Commands.
+
+  #onResponse(requestId: string, status: number, payload: string): void {
+    const probe = this.#presence.answered(requestId);
+    this.#presence.heard();
+    if (probe === undefined) this.#runner.answered(requestId, status, payload);
+    else this.#proven(probe);
+    this.#sync.provenChanged();
+  }
+
+  #onOverdue(): void {
+    this.#deps.log.warn(
+      { target: this.targetKey, command: this.#slot.inFlight() },
+      "no answer within the timeout: asking whether the device still takes commands",
+    );
+    if (this.#online) this.#presence.probe(true);
+    this.#standing.show();
+  }
+
+  #onFinished(flight: Flight, outcome: CommandOutcome): void {
+    this.#settlement.closed(operationOf(flight.command.commandId));
+    this.#deps.metrics.command("kanto", outcome.kind, outcome.result);
+    const { key, commandId, kind } = flight.command;
+    const failure = outcome.result === "Failed" ? outcome.failure : undefined;
+    this.#deps.log.info(
+      { target: this.targetKey, kind, commandId, key, result: outcome.result, externalId: outcome.externalId, failure },
+      "command ended",
+    );
+    this.#standing.show();
+    this.#emit({ type: "Outcome", key, outcome });
+    this.#emit({ type: "SlotFree" });
+  }
+
+  // Inventory and presence.
+
+  #onRegistered(): void {
+    this.#outbox.registered();
+    const foreign = this.#sync.factoryPublished();
+    // The daemon has gone through a registration that was not ours: what was sent to it before may be lost.
+    if (foreign && this.#slot.flight !== undefined) this.#sync.request(this.#outbox.sent);
+  }
+
+  /** For Sync: forces a full re-publication, if this process may. */
+  #announceFresh(): number | undefined {
+    if (!this.#online || this.#closed) return undefined;
+    if (!this.#watchful.valid()) {
+      // A standby takes what the leader brings to light, once it has an inventory of its own; a second pass confirms what is gone.
+      if (this.#synced || this.#unfenced >= 2) return undefined;
+      this.#unfenced += 1;
+    }
+    if (!this.#outbox.hasRoom(this.#options.observeIntervalMs)) return undefined;
+    return this.#identity.announceFresh();
+  }
+
+  #proven(seq: number): void {
+    this.#outbox.answered(seq);
+    this.#runner.alive();
+    const { flight } = this.#slot;
+    if (flight?.sent !== undefined && !flight.confirming && seq > flight.sent.seq) {
+      // A later message was answered, so this one has ended or never arrived.
+      this.#sync.request(flight.sent.seq);
+    }
+  }
+
+  #onComplete(gone: readonly string[], announcedSeq: number): void {
+    const removed = gone.flatMap((externalId) => this.#inventory.remove(externalId) ?? []);
+    this.#synced = true;
+    this.#syncCount += 1;
+    this.#problem = undefined;
+    const asked = this.#settlement.inventoryCame(announcedSeq);
+    for (const container of removed) this.#emitContainer(container.externalId, container);
+    this.#standing.show();
+    this.#emit({ type: "Synced" });
+    const { flight } = this.#slot;
+    // Handled before the announcement was: its answer, had it come, would have come before the pass ended.
+    if (flight?.sent !== undefined && announcedSeq > flight.sent.seq) this.#runner.endUnanswered(flight);
+    if (asked !== undefined) this.#sync.request(asked);
+  }
+
+  #onPresence(from: Believed, to: Believed): void {
+    if (to === "Offline") {
+      this.#runner.away("the device does not answer: nothing was sent");
+      this.#sync.abandon();
+      this.#synced = false;
+    }
+    if (to === "Connected") {
+      this.#problem = undefined;
+      // Any pass on this connection will do.
+      if (!this.#synced && this.#online) this.#sync.request(0);
+    }
+    this.#deps.log.info({ target: this.targetKey, from, to }, "presence of the device changed");
+    this.#standing.show();
+  }
+
+  #malformed(kind: string): void {
+    this.#deps.malformed(kind, `${this.target.topicPrefix}… ${this.target.thingId}`);
+  }
+
+  #emitContainer(externalId: string, container: ObservedContainer | undefined): void {
+    this.#emit({ type: "Container", externalId, ...(container?.marker !== undefined && { marker: container.marker }) });
+  }
+
+  #emit(event: SessionEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}

@@ -1,0 +1,81 @@
+/** How a device stands, for people and for the contract's connection state: put together from presence, slot and connection. */
+import type { BackendClock, ConnectionState } from "../contract.ts";
+import type { Presence } from "./presence.ts";
+import type { Slot } from "./slot.ts";
+
+export interface StandingHost {
+  /** Subscribed on an open connection. */
+  online(): boolean;
+  synced(): boolean;
+  /** What is wrong beyond silence, if anything. */
+  problem(): string | undefined;
+  brokerMessage(): string;
+  changed(state: ConnectionState): void;
+  /** A command has been in flight for another while. */
+  stillInFlight(): void;
+}
+
+export class Standing {
+  readonly #clock: BackendClock;
+  readonly #probeTimeoutMs: number;
+  readonly #presence: Presence;
+  readonly #slot: Slot;
+  readonly #host: StandingHost;
+  #shown: ConnectionState = "Unknown";
+  #timer: unknown;
+
+  constructor(clock: BackendClock, probeTimeoutMs: number, presence: Presence, slot: Slot, host: StandingHost) {
+    this.#clock = clock;
+    this.#probeTimeoutMs = probeTimeoutMs;
+    this.#presence = presence;
+    this.#slot = slot;
+    this.#host = host;
+  }
+
+  connection(): ConnectionState {
+    if (!this.#host.online()) return "Unknown";
+    const { believed, lastSeenMs } = this.#presence;
+    const { flight } = this.#slot;
+    if (flight === undefined || believed === "Offline") return believed;
+    const silentSinceMs = Math.max(flight.sentAtMs, lastSeenMs ?? 0);
+    const silent = this.#clock.now() - silentSinceMs >= this.#probeTimeoutMs;
+    return this.#slot.busy && silent ? "Busy" : believed;
+  }
+
+  /** Why it is not Connected, or why the inventory is not complete. */
+  message(): string | undefined {
+    const { flight } = this.#slot;
+    const problem = this.#host.problem();
+    if (!this.#host.online()) return problem ?? this.#host.brokerMessage();
+    if (problem !== undefined) return problem;
+    if (flight?.overdue === true) {
+      return `no answer to ${flight.command.kind} within its timeout; waiting for proof that it ended`;
+    }
+    if (this.#presence.believed === "Offline") return "the device does not answer";
+    if (this.#presence.believed === "Unknown") return "asking whether the device is there";
+    return this.#host.synced() ? undefined : "waiting for the device's full inventory";
+  }
+
+  /** Tells the state if it differs from what was told last. */
+  show(): void {
+    const state = this.connection();
+    if (state === this.#shown) return;
+    this.#shown = state;
+    this.#host.changed(state);
+  }
+
+  /** A command was sent. Busy begins without a message, so somebody has to look. */
+  watchSilence(): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = this.#clock.setTimeout(() => {
+      this.show();
+      if (!this.#slot.busy) return;
+      this.#host.stillInFlight();
+      this.watchSilence();
+    }, this.#probeTimeoutMs);
+  }
+
+  close(): void {
+    this.#clock.clearTimeout(this.#timer);
+  }
+}

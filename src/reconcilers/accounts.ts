@@ -1,0 +1,207 @@
+/**
+ * The live side of the API objects: one Account per EdgeBackend that can connect, one DeviceSession per EdgeDevice that owns
+ * its target. Reconcilers of EdgeBackend and EdgeDevice open and close them; the reconciler of EdgeContainer only looks them
+ * up. Credentials stay in memory here until their last user is gone, so that a namespace may be deleted in any order.
+ */
+import { createHash } from "node:crypto";
+import type {
+  Account,
+  AccountCredentials,
+  AccountNotice,
+  Backend,
+  BackendType,
+  DeviceSession,
+  SessionEvent,
+} from "../backends/contract.ts";
+import type { EdgeBackend } from "../crds/edge-backend.ts";
+import type { EdgeDevice } from "../crds/edge-device.ts";
+import type { ObjectKey } from "../kube/types.ts";
+
+/** Told about every change that should wake a reconciler. */
+export interface AccountsListener {
+  /** The account's connection changed. */
+  onAccount(backend: ObjectKey): void;
+  /** Something to tell once about a backend. */
+  onNotice(backend: ObjectKey, notice: AccountNotice): void;
+  /** Something happened on a device. */
+  onDevice(device: ObjectKey, event: SessionEvent): void;
+}
+
+interface AccountEntry {
+  key: ObjectKey;
+  backend: Backend;
+  account: Account;
+  fingerprint: string;
+  unsubscribe: () => void;
+}
+
+interface DeviceEntry {
+  key: ObjectKey;
+  backendUid: string;
+  fingerprint: string;
+  session: DeviceSession;
+  unsubscribe: () => void;
+}
+
+/** Registry of live accounts and sessions, by uid of their objects. */
+export class Accounts {
+  readonly #backends: Partial<Record<BackendType, Backend>>;
+  readonly #listener: AccountsListener;
+  readonly #accounts = new Map<string, AccountEntry>();
+  readonly #devices = new Map<string, DeviceEntry>();
+  readonly #judged = new Set<string>();
+
+  /** @param backends the vendors this program was built with. */
+  constructor(backends: Partial<Record<BackendType, Backend>>, listener: AccountsListener) {
+    this.#backends = backends;
+    this.#listener = listener;
+  }
+
+  /** The vendor implementation for a backend object, if there is one in this build. */
+  backendFor(object: EdgeBackend): Backend | undefined {
+    return this.#backends[backendType(object)];
+  }
+
+  /**
+   * The account of this object, connecting first if need be. A change of the endpoint, its options or its credentials
+   * replaces the connection and every session on it; commands in flight are then settled through the journal.
+   */
+  ensureAccount(object: EdgeBackend, credentials: AccountCredentials): Account {
+    const uid = object.metadata.uid;
+    const fingerprint = fingerprintOf(object, credentials);
+    const present = this.#accounts.get(uid);
+    if (present !== undefined) {
+      if (present.fingerprint === fingerprint) return present.account;
+      this.dropAccount(uid);
+    }
+    const backend = this.backendFor(object);
+    if (backend === undefined) throw new Error(`no implementation of backend ${backendType(object)}`);
+    const key = { namespace: object.metadata.namespace ?? "", name: object.metadata.name };
+    // The object of that name was deleted and made anew between two looks: its old connection has no other end.
+    this.forgetBackend(key);
+    const account = backend.connect(object.spec, credentials);
+    const unsubscribe = account.subscribe(
+      (status) => {
+        if (status.state !== "Connecting") this.#judged.add(uid);
+        this.#listener.onAccount(key);
+      },
+      (notice) => this.#listener.onNotice(key, notice),
+    );
+    this.#accounts.set(uid, { key, backend, account, fingerprint, unsubscribe });
+    return account;
+  }
+
+  /** The account of an EdgeBackend by uid, if it is open. */
+  account(uid: string): Account | undefined {
+    return this.#accounts.get(uid)?.account;
+  }
+
+  /**
+   * Whether this process has found out how the backend stands: connected, failed, or refused. Until then (right after a
+   * start) whatever status says of it and of everything behind it is left as it is.
+   */
+  isJudged(uid: string): boolean {
+    return this.#judged.has(uid) || (this.#accounts.get(uid)?.account.status().state ?? "Connecting") !== "Connecting";
+  }
+
+  /** The backend cannot be connected at all: its spec or a Secret is at fault. */
+  judge(uid: string): void {
+    this.#judged.add(uid);
+  }
+
+  /** Closes an account and every session on it. Closing goes on in the background; nothing is sent any more. */
+  dropAccount(uid: string): void {
+    const entry = this.#accounts.get(uid);
+    if (entry === undefined) return;
+    for (const [deviceUid, device] of this.#devices) if (device.backendUid === uid) this.dropDevice(deviceUid);
+    this.#accounts.delete(uid);
+    entry.unsubscribe();
+    void entry.account.close();
+  }
+
+  /** The session of this device, opened on its backend's account. Throws TargetError if the target does not fit. */
+  ensureDevice(device: EdgeDevice, backendUid: string, account: Account): DeviceSession {
+    const uid = device.metadata.uid;
+    const fingerprint = JSON.stringify(device.spec);
+    const present = this.#devices.get(uid);
+    if (present !== undefined) {
+      if (present.fingerprint === fingerprint && present.backendUid === backendUid) return present.session;
+      this.dropDevice(uid);
+    }
+    const key = { namespace: device.metadata.namespace ?? "", name: device.metadata.name };
+    this.forgetDevice(key);
+    const session = account.openDevice(device.spec);
+    // One target, one session: it passes from the EdgeDevice that had it to this one.
+    for (const [other, entry] of this.#devices)
+      if (entry.session === session) {
+        this.#devices.delete(other);
+        entry.unsubscribe();
+      }
+    const unsubscribe = session.subscribe((event) => this.#listener.onDevice(key, event));
+    this.#devices.set(uid, { key, backendUid, fingerprint, session, unsubscribe });
+    return session;
+  }
+
+  /** The session of an EdgeDevice by uid, if it is open. */
+  device(uid: string): DeviceSession | undefined {
+    return this.#devices.get(uid)?.session;
+  }
+
+  /** Open sessions on a backend: how many, and how many of them are connected. */
+  countDevices(backendUid: string): { total: number; connected: number } {
+    const sessions = [...this.#devices.values()].filter((entry) => entry.backendUid === backendUid);
+    const connected = sessions.filter((entry) => {
+      const state = entry.session.snapshot().connection;
+      return state === "Connected" || state === "Busy";
+    });
+    return { total: sessions.length, connected: connected.length };
+  }
+
+  dropDevice(uid: string): void {
+    const entry = this.#devices.get(uid);
+    if (entry === undefined) return;
+    this.#devices.delete(uid);
+    entry.unsubscribe();
+    void entry.session.close();
+  }
+
+  /** Closes what belongs to an EdgeBackend that is gone. */
+  forgetBackend(key: ObjectKey): void {
+    for (const [uid, entry] of this.#accounts)
+      if (entry.key.namespace === key.namespace && entry.key.name === key.name) this.dropAccount(uid);
+  }
+
+  /** Closes what belongs to an EdgeDevice that is gone. */
+  forgetDevice(key: ObjectKey): void {
+    for (const [uid, entry] of this.#devices)
+      if (entry.key.namespace === key.namespace && entry.key.name === key.name) this.dropDevice(uid);
+  }
+
+  /** Closes everything and waits for it. */
+  async close(): Promise<void> {
+    const accounts = [...this.#accounts.values()];
+    for (const entry of this.#devices.values()) entry.unsubscribe();
+    this.#devices.clear();
+    this.#accounts.clear();
+    await Promise.all(
+      accounts.map(async (entry) => {
+        entry.unsubscribe();
+        await entry.account.close();
+      }),
+    );
+  }
+}
+
+/** The vendor block that a backend object has (exactly one, by CEL). */
+export function backendType(object: EdgeBackend): BackendType {
+  const { kanto, alpon, hiveon } = object.spec;
+  return kanto !== undefined ? "kanto" : alpon !== undefined ? "alpon" : hiveon !== undefined ? "hiveon" : "mittwald";
+}
+
+/** A digest, so that credentials are not kept twice. Only what makes another connection counts. */
+function fingerprintOf(object: EdgeBackend, credentials: AccountCredentials): string {
+  const { allowedNamespaces: _allowed, suspend: _suspend, deletion: _deletion, ...connection } = object.spec;
+  return createHash("sha256")
+    .update(JSON.stringify([connection, credentials]))
+    .digest("hex");
+}

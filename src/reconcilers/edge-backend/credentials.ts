@@ -1,0 +1,77 @@
+/** The Secrets and ConfigMaps behind an EdgeBackend's connection, resolved. Values go nowhere but into the connection. */
+import type { AccountCredentials } from "../../backends/contract.ts";
+import type { EdgeBackend } from "../../crds/edge-backend.ts";
+import type { References, ValueData, ValueKind } from "../references.ts";
+
+/** The credentials, or what is missing. */
+export type ResolvedCredentials =
+  | { ok: true; credentials: AccountCredentials }
+  | {
+      ok: false;
+      reason: "SecretNotFound" | "SecretKeyMissing" | "SecretMalformed" | "ConfigMapNotFound";
+      message: string;
+    };
+
+/** Reads them. Rejects only if the API server cannot be asked. */
+export async function resolveCredentials(object: EdgeBackend, references: References): Promise<ResolvedCredentials> {
+  const namespace = object.metadata.namespace ?? "";
+  const { credentialsSecretRef, tls } = object.spec;
+  const credentials: AccountCredentials = {};
+  const load = async (kind: ValueKind, name: string): Promise<ValueData | undefined> =>
+    references.get(kind, { namespace, name });
+
+  if (credentialsSecretRef !== undefined) {
+    const data = await load("Secret", credentialsSecretRef.name);
+    if (data === undefined) return notFound("Secret", namespace, credentialsSecretRef.name);
+    const username = data.get("username");
+    const password = data.get("password");
+    if (username === undefined) return keyMissing("Secret", namespace, credentialsSecretRef.name, "username");
+    if (password === undefined) return keyMissing("Secret", namespace, credentialsSecretRef.name, "password");
+    // A line feed at the end is what `echo` leaves; no broker password ends so, and it makes every login fail.
+    if (/[\r\n]$/.test(password) || /[\r\n]$/.test(username))
+      return {
+        ok: false,
+        reason: "SecretMalformed",
+        message: `Secret ${namespace}/${credentialsSecretRef.name}: username or password ends with a line break; create it with --from-literal or printf '%s'`,
+      };
+    credentials.username = username;
+    credentials.password = password;
+  }
+  if (tls?.caRef !== undefined) {
+    const { kind = "Secret", name, key = "ca.crt" } = tls.caRef;
+    const data = await load(kind, name);
+    if (data === undefined) return notFound(kind, namespace, name);
+    const ca = data.get(key);
+    if (ca === undefined) return keyMissing(kind, namespace, name, key);
+    if (!ca.includes("-----BEGIN CERTIFICATE-----")) return notPem(kind, namespace, name, key, "a PEM certificate");
+    credentials.ca = ca;
+  }
+  if (tls?.clientCertSecretRef !== undefined) {
+    const { name } = tls.clientCertSecretRef;
+    const data = await load("Secret", name);
+    if (data === undefined) return notFound("Secret", namespace, name);
+    const cert = data.get("tls.crt");
+    const key = data.get("tls.key");
+    if (cert === undefined) return keyMissing("Secret", namespace, name, "tls.crt");
+    if (key === undefined) return keyMissing("Secret", namespace, name, "tls.key");
+    if (!cert.includes("-----BEGIN CERTIFICATE-----"))
+      return notPem("Secret", namespace, name, "tls.crt", "a PEM certificate");
+    if (!key.includes("PRIVATE KEY-----")) return notPem("Secret", namespace, name, "tls.key", "a PEM private key");
+    credentials.clientCert = cert;
+    credentials.clientKey = key;
+  }
+  return { ok: true, credentials };
+}
+
+function notFound(kind: ValueKind, namespace: string, name: string): ResolvedCredentials {
+  const reason = kind === "Secret" ? "SecretNotFound" : "ConfigMapNotFound";
+  return { ok: false, reason, message: `${kind} ${namespace}/${name} does not exist` };
+}
+
+function keyMissing(kind: ValueKind, namespace: string, name: string, key: string): ResolvedCredentials {
+  return { ok: false, reason: "SecretKeyMissing", message: `${kind} ${namespace}/${name} has no key "${key}"` };
+}
+
+function notPem(kind: ValueKind, namespace: string, name: string, key: string, what: string): ResolvedCredentials {
+  return { ok: false, reason: "SecretMalformed", message: `${kind} ${namespace}/${name}: key "${key}" is not ${what}` };
+}

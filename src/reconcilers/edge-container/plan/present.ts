@@ -1,0 +1,109 @@
+/** A container of this object is on the device: remove doubles, mend differences, then see to its run state. */
+import type { Difference, ObservedContainer } from "../../../backends/contract.ts";
+import { openOperation } from "./absent.ts";
+import { asStep, planRunState } from "./run-state.ts";
+import type { PlanInput, Step } from "./types.ts";
+
+/** What is known of the container's configuration. */
+export interface Comparison {
+  differences: readonly Difference[];
+  drifted: boolean;
+}
+
+/** The step, and what somebody did to the run state if that is only to be reported. */
+export interface PresentStep {
+  step: Step;
+  runDrift?: Difference;
+}
+
+/** The step for an existing container. */
+export function planPresent(
+  input: PlanInput,
+  primary: ObservedContainer,
+  duplicates: readonly ObservedContainer[],
+  comparison: Comparison,
+): PresentStep {
+  const { memory, planner, policy } = input;
+  if (policy.managementPolicy === "Observe") return { step: { type: "None" } };
+  const [double] = duplicates;
+  if (double !== undefined) return { step: asStep(planner.remove(double, policy.stop)) };
+  const report = policy.driftPolicy === "Report";
+  if (!(report && comparison.drifted)) {
+    const change = planChange(input, primary, comparison.differences);
+    if (change !== undefined) return { step: change };
+  }
+  if (memory.restartRequest !== undefined && input.desired.state === "Running" && memory.operation === undefined)
+    return {
+      step: {
+        type: "Restart",
+        operation: openOperation(
+          input,
+          "Restart",
+          primary.startedAt === undefined ? {} : { oldRunStartedAt: primary.startedAt },
+        ),
+      },
+    };
+  if (report && comparison.drifted) return { step: { type: "None" } };
+  const step = planRunState(input, primary);
+  // Once the wish was reached, whatever it takes to reach it again was somebody else's doing.
+  const moves = step.type !== "None" && step.type !== "Wait";
+  if (report && memory.reached && moves)
+    return {
+      step: { type: "None" },
+      runDrift: { path: "desiredState", desired: input.desired.state, observed: primary.state, effect: "Update" },
+    };
+  return { step };
+}
+
+/** What mends the differences of the configuration; undefined if nothing needs to be done about them. */
+function planChange(
+  input: PlanInput,
+  primary: ObservedContainer,
+  differences: readonly Difference[],
+): Step | undefined {
+  const { memory, planner, policy } = input;
+
+  const recreate = differences.filter((difference) => difference.effect === "Recreate");
+  if (recreate.length > 0) {
+    switch (policy.updateStrategy) {
+      case "Recreate":
+      case "Swap":
+        return {
+          type: "Recreate",
+          operation: openOperation(input, "Recreate", { oldExternalId: primary.externalId }),
+          differences: recreate,
+        };
+      case "InPlaceOnly":
+        return {
+          type: "Reject",
+          reason: "RecreateNotAllowed",
+          message: `${recreate.map((difference) => difference.path).join(", ")} can only be changed with a new container, which updateStrategy InPlaceOnly forbids; set spec.updateStrategy.type: Recreate or revert`,
+        };
+      case "OnDelete":
+        // Left as it is until the container is next created or a restart is asked for; the rest goes on below.
+        if (memory.restartRequest === undefined) break;
+        return {
+          type: "Recreate",
+          operation: openOperation(input, "Recreate", { oldExternalId: primary.externalId }),
+          differences: recreate,
+        };
+      default:
+        return policy.updateStrategy satisfies never;
+    }
+  }
+  const rename = differences.find((difference) => difference.effect === "Rename");
+  if (rename !== undefined)
+    return {
+      type: "Rename",
+      action: { kind: "Rename", externalId: primary.externalId, name: input.desired.name },
+      differences: [rename],
+    };
+  const updates = differences.filter((difference) => difference.effect === "Update");
+  if (updates.length > 0)
+    return {
+      type: "Update",
+      action: planner.update(input.desired, primary, memory.applied?.paths ?? []),
+      differences: updates,
+    };
+  return undefined;
+}

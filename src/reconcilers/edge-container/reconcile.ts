@@ -1,0 +1,241 @@
+/**
+ * One pass over an EdgeContainer: load, resolve, desire, observe, plan, act once, report. Level-triggered: an event only says
+ * "look at this key again". A pass may be killed at any instruction; the next one, in this process or another, goes on from
+ * what the API server and the device say.
+ */
+import type { ReconcileContext, Result } from "../../controller/controller.ts";
+import { findCondition } from "../../controller/conditions.ts";
+import type { EdgeContainer } from "../../crds/edge-container.ts";
+import { keyOf, keyString } from "../../kube/resource.ts";
+import type { Condition, ObjectKey } from "../../kube/types.ts";
+import type { Environment } from "../environment.ts";
+import { addFinalizer } from "../finalizer.ts";
+import { busyShowsInMs } from "../connection.ts";
+import { wakeCommandKey } from "../wake.ts";
+import { act, type Acted } from "./act.ts";
+import { earliest, reconcileDeletion } from "./deletion.ts";
+import { desire } from "./desire.ts";
+import type { ContainerMemory, Memories } from "./memory.ts";
+import { heldBack } from "./holders.ts";
+import { decide } from "./observe.ts";
+import { report, wakeInMs } from "./report.ts";
+import { resolve, type Resolution } from "./resolve.ts";
+import type { Scope } from "./scope.ts";
+import { settingsOf } from "./settings.ts";
+import { reached, reconcileAsked, restartRequest, retryAsked, standingBackoff, standingFailure } from "./standing.ts";
+
+import { referencesOf } from "./values.ts";
+
+/** Runs one pass. Expected failures are in the status; it throws what it did not expect, or could not write. */
+export async function reconcileContainer(
+  key: ObjectKey,
+  context: ReconcileContext,
+  memories: Memories,
+  env: Environment,
+): Promise<Result> {
+  const object = env.stores.containers.get(key);
+  const turn = env.slots.endTurn(keyString(key));
+  if (object === undefined) {
+    memories.forget(keyString(key));
+    if (turn !== undefined) passTurnOn(turn, env);
+    return {};
+  }
+  const memory = memories.of(keyString(key), object.metadata.uid);
+  const scope = newScope(object, memory, env);
+  const resolution = resolve(object, env.stores, env.accounts);
+  applyResolution(scope, resolution);
+  const device = scope.target?.session.targetKey;
+  if (device !== undefined) env.slots.leave(device, keyString(key));
+  try {
+    const wake =
+      object.metadata.deletionTimestamp === undefined
+        ? await reconcilePresent(scope, resolution, memory, env, context)
+        : await reconcileDeletion(scope, resolution, memory, env, context.log);
+    return wake === undefined ? {} : { requeueAfterMs: Math.ceil(wake) };
+  } finally {
+    if (device !== undefined) passSlotOn(device, scope, env);
+    if (turn !== undefined && turn !== device) passTurnOn(turn, env);
+  }
+}
+
+async function reconcilePresent(
+  scope: Scope,
+  resolution: Resolution,
+  memory: ContainerMemory,
+  env: Environment,
+  context: ReconcileContext,
+): Promise<number | undefined> {
+  if (resolution.kind === "Session" || resolution.kind === "Unconnected") await desire(scope, resolution.planner, env);
+  const { target } = scope;
+  if (target !== undefined && reconcileAsked(scope.object)) target.session.resync("asked for by annotation");
+  if (isUndecided(scope, resolution, env)) return undefined;
+  let acted: Acted = { again: false };
+  let effectWake: number | undefined;
+  if (target !== undefined && scope.desired !== undefined && target.snapshot.synced) {
+    ({ wakeInMs: effectWake } = decide(scope, target, pendingOn(scope, resolution), memory, env));
+    noteRestart(scope);
+    const observing = scope.settings.policy.managementPolicy === "Observe";
+    const held = scope.plan === undefined || observing ? undefined : heldBack(scope.plan.step, resolution, env);
+    if (scope.plan !== undefined && held !== undefined) scope.plan = { ...scope.plan, step: held };
+    await keepFinalizer(scope, env);
+    if (scope.acceptance.accepted && target.snapshot.connection !== "Offline")
+      acted = await act(scope, target, memory, env, context.log);
+  }
+  noteRollout(scope, memory);
+  const due = await report(scope, memory, env);
+  if (acted.again && due === undefined) return 0;
+  const busyMs = busyShowsInMs(scope.target?.snapshot, scope.nowMs);
+  return earliest(
+    wakeInMs(scope),
+    busyMs === 0 ? undefined : busyMs,
+    due,
+    effectWake,
+    acted.retryInMs,
+    recheckInMs(scope, env),
+  );
+}
+
+function newScope(object: EdgeContainer, memory: ContainerMemory, env: Environment): Scope {
+  if (retryAsked(object)) delete memory.unsaved;
+  const unsaved = memory.unsaved?.failure.generation === object.metadata.generation ? memory.unsaved : undefined;
+  const failure = unsaved === undefined ? standingFailure(object) : unsaved.failure;
+  const backoff = unsaved === undefined ? standingBackoff(object) : unsaved.backoff;
+  const restart = restartRequest(object);
+  const operation = object.status?.operation;
+  return {
+    object,
+    settings: settingsOf(object.spec),
+    nowMs: env.clock.now(),
+    readOnly: env.options.readOnly,
+    acceptance: { accepted: true },
+    ignored: [],
+    secretEnv: [],
+    keepsReadiness: false,
+    ...(object.spec.suspend === true && { suspendedBy: "spec.suspend is set" }),
+    ...(env.options.readOnly && { suspendedBy: "the operator runs with --read-only" }),
+    ...(operation !== undefined && { operation }),
+    ...(failure !== undefined && { failure }),
+    ...(backoff !== undefined && { backoff }),
+    ...(restart !== undefined && { restartRequest: restart }),
+  };
+}
+
+function applyResolution(scope: Scope, resolution: Resolution): void {
+  switch (resolution.kind) {
+    case "Missing":
+      scope.acceptance = { accepted: false, kind: "Waiting", reason: resolution.reason, message: resolution.message };
+      return;
+    case "Rejected":
+      scope.acceptance = { accepted: false, ...resolution, kind: "Rejected" };
+      return;
+    case "Unconnected":
+      scope.backendProblem = resolution.message;
+      break;
+    case "Session": {
+      const { planner, session, account, settleMs } = resolution;
+      scope.target = { planner, session, account, settleMs, snapshot: session.snapshot() };
+      break;
+    }
+    default:
+      return resolution satisfies never;
+  }
+  scope.keepsReadiness = resolution.device.spec.offlineReadiness === "LastKnown";
+  if (resolution.backend.spec.suspend === true)
+    scope.suspendedBy ??= `EdgeBackend ${resolution.backend.metadata.name} is suspended`;
+  if (resolution.device.spec.suspend === true)
+    scope.suspendedBy ??= `EdgeDevice ${resolution.device.metadata.name} is suspended`;
+}
+
+/** Where RBAC allows no watch of Secrets and ConfigMaps, an object that reads some looks again from time to time. */
+function recheckInMs(scope: Scope, env: Environment): number | undefined {
+  const kinds = new Set(referencesOf(scope.object.spec).map(({ kind }) => kind));
+  return env.references.recheckInMs(kinds);
+}
+
+/** Whatever the step: a container of this object that exists must not be forgotten when the object is deleted. */
+async function keepFinalizer(scope: Scope, env: Environment): Promise<void> {
+  if (scope.plan?.primary === undefined || scope.readOnly) return;
+  if (scope.settings.policy.managementPolicy === "Observe") return;
+  scope.object = await addFinalizer(env, env.resources.containers, scope.object);
+}
+
+/**
+ * Right after a start or a reconnect nothing is known of the device for a moment. What status says of an object that was
+ * seen before stays as it is until there is something to say; so a restart of the operator never makes Ready flap.
+ */
+function isUndecided(scope: Scope, resolution: Resolution, env: Environment): boolean {
+  const known = findCondition(scope.object.status?.conditions, "Ready") !== undefined;
+  if (!known || !scope.acceptance.accepted) return false;
+  if (resolution.kind === "Unconnected") {
+    const { uid } = resolution.backend.metadata;
+    // Connected, but the device's own pass has not opened its session yet: a matter of moments, and it wakes us.
+    const connected = env.accounts.account(uid)?.status().state === "Connected";
+    return connected || !env.accounts.isJudged(uid);
+  }
+  const { snapshot, account } = scope.target ?? {};
+  if (snapshot === undefined || account === undefined || account.state === "Failed") return false;
+  return !snapshot.synced && snapshot.connection !== "Offline";
+}
+
+/** Removals that wait on the same device, for the conflicts they explain. */
+function pendingOn(scope: Scope, resolution: Resolution): { namespace: string; name: string; externalId?: string }[] {
+  if (resolution.kind !== "Session") return [];
+  const { namespace, name } = scope.object.metadata;
+  return (resolution.device.status?.pendingRemovals ?? []).filter(
+    (removal) => removal.namespace !== namespace || removal.name !== name,
+  );
+}
+
+/** A restart that cannot mean anything now (nothing is to run, or it is about to be made) counts as handled. */
+function noteRestart(scope: Scope): void {
+  if (scope.restartRequest === undefined || scope.plan === undefined) return;
+  const { step } = scope.plan;
+  if (scope.settings.desiredState !== "Running" || step.type === "Create") delete scope.restartRequest;
+}
+
+/**
+ * Since when this generation is under way. The clock runs only while something can be done about it; it begins anew after a
+ * suspension or an absence. After a restart it goes on from when Ready was lost, but only for a rollout that was not over.
+ */
+function noteRollout(scope: Scope, memory: ContainerMemory): void {
+  const generation = scope.object.metadata.generation ?? 0;
+  const ready = findCondition(scope.object.status?.conditions, "Ready");
+  const { target } = scope;
+  const held = scope.suspendedBy !== undefined || !scope.acceptance.accepted || target === undefined;
+  delete scope.rolloutSinceMs;
+  if (held || !target.snapshot.synced || target.snapshot.connection === "Offline") {
+    if (memory.rollout?.sinceMs !== Infinity) delete memory.rollout;
+    return;
+  }
+  if (memory.rollout?.generation !== generation)
+    memory.rollout = { generation, sinceMs: rolloutSince(scope, ready, generation) };
+  if (ready?.status === "True" && ready.observedGeneration === generation)
+    // Past its rollout; what goes wrong from now on is not a matter of progress.
+    memory.rollout = { generation, sinceMs: Infinity };
+  if (Number.isFinite(memory.rollout.sinceMs)) scope.rolloutSinceMs = memory.rollout.sinceMs;
+}
+
+function rolloutSince(scope: Scope, ready: Condition | undefined, generation: number): number {
+  if (ready?.observedGeneration !== generation || ready.status !== "False") return scope.nowMs;
+  const stalled = findCondition(scope.object.status?.conditions, "Stalled");
+  if (stalled?.reason === "ProgressDeadlineExceeded") return 0;
+  // The wish was reached once: the rollout is over, whatever went wrong later.
+  if (reached(scope.object, scope.settings.desiredState)) return Infinity;
+  return Date.parse(ready.lastTransitionTime);
+}
+
+/** This pass left the slot free: the next who waits for it gets its turn. */
+function passSlotOn(device: string, scope: Scope, env: Environment): void {
+  if (scope.target?.session.snapshot().inFlight !== undefined) return;
+  const next = env.slots.next(device);
+  if (next === undefined) return;
+  // The one that just ran and still wants the slot was refused for another reason than a taken slot: let it keep its place.
+  if (next === keyString(keyOf(scope.object))) env.slots.wait(device, next);
+  else wakeCommandKey(env.wake, next, "slot free");
+}
+
+/** A key that was woken for a device's slot no longer wants it (deleted, or its session is gone): the next one has its turn. */
+function passTurnOn(device: string, env: Environment): void {
+  const next = env.slots.next(device);
+  if (next !== undefined) wakeCommandKey(env.wake, next, "slot free");
+}

@@ -1,0 +1,107 @@
+/** The end of a pass: one status write if anything differs, events for what people should notice, and when to look again. */
+import { conditionTransitions, findCondition, formatTime } from "../../controller/conditions.ts";
+import { statusPatch, type Urgency } from "../../controller/status-writer.ts";
+import type { EdgeContainerStatus } from "../../crds/edge-container.ts";
+import type { Environment } from "../environment.ts";
+import { CONFLICT_STALLS_AFTER_MS, deviceMissingSince, restartPatienceMs } from "./conditions.ts";
+import type { ContainerMemory } from "./memory.ts";
+import type { Scope } from "./scope.ts";
+import { computeStatus } from "./status.ts";
+
+/** Writes the status now, or says in how many ms it is due. Throws ApiError or TransportError of the write. */
+export async function report(scope: Scope, memory: ContainerMemory, env: Environment): Promise<number | undefined> {
+  const before = scope.object.status;
+  const after = computeStatus(scope);
+  if (statusPatch(before, after) === undefined) {
+    delete memory.unsaved;
+    return undefined;
+  }
+  const delayMs = env.statusWriter.delayMs(env.resources.containers, scope.object, urgencyOf(before, after));
+  if (delayMs > 0) return delayMs;
+  if (scope.target?.snapshot.synced === true) after.observedAt = formatTime(scope.nowMs);
+  const { object } = await env.statusWriter.write(env.resources.containers, scope.object, after);
+  scope.object = object;
+  delete memory.unsaved;
+  announce(scope, before, after, env);
+  return undefined;
+}
+
+/** The journal and changes of Ready, Reconciling and Stalled at once; all else coalesced. Pure. */
+export function urgencyOf(before: EdgeContainerStatus | undefined, after: EdgeContainerStatus): Urgency {
+  if (before?.observedGeneration !== after.observedGeneration) return "urgent";
+  if (after.operation !== undefined && before?.operation?.id !== after.operation.id) return "urgent";
+  // A failure and its backoff are decisions: one that is not written down would be made again, and its try repeated.
+  if (
+    before?.lastFailure?.time !== after.lastFailure?.time ||
+    before?.backoff?.nextRetryTime !== after.backoff?.nextRetryTime
+  )
+    return "urgent";
+  if (JSON.stringify(before?.lastHandled ?? {}) !== JSON.stringify(after.lastHandled ?? {})) return "urgent";
+  if (before?.external?.id !== after.external?.id && after.operation === undefined && before?.operation === undefined)
+    return "urgent";
+  for (const type of ["Ready", "Reconciling", "Stalled", "Suspended", "Accepted"]) {
+    const old = findCondition(before?.conditions, type);
+    const now = findCondition(after.conditions, type);
+    if (old?.status !== now?.status || old?.reason !== now?.reason) return "urgent";
+  }
+  return findCondition(after.conditions, "Ready")?.reason === "CrashLoopBackOff" ? "lazy" : "soon";
+}
+
+/** Events for transitions: what `kubectl describe` should tell. */
+function announce(
+  scope: Scope,
+  before: EdgeContainerStatus | undefined,
+  after: EdgeContainerStatus,
+  env: Environment,
+): void {
+  for (const change of conditionTransitions(before?.conditions, after.conditions ?? [])) {
+    if (change.type === "Ready" && change.to === "True")
+      env.events.record(scope.object, "Normal", change.reason, `Ready: ${change.message}`);
+    if (change.type === "Ready" && change.to === "Unknown")
+      env.events.record(scope.object, "Warning", change.reason, change.message);
+    if (change.type === "Stalled" && change.to === "True")
+      env.events.record(scope.object, "Warning", change.reason, change.message);
+  }
+  announceWaits(scope, before, after, env);
+  const now = findCondition(after.conditions, "Ready");
+  const old = findCondition(before?.conditions, "Ready");
+  const failing = now?.status === "False" && now.reason !== "Progressing" && now.reason !== "Rejected";
+  if (failing && old?.reason !== now.reason) env.events.record(scope.object, "Warning", now.reason, now.message);
+}
+
+/** What an object waits for is said once, when the wait begins or its reason changes. */
+function announceWaits(
+  scope: Scope,
+  before: EdgeContainerStatus | undefined,
+  after: EdgeContainerStatus,
+  env: Environment,
+): void {
+  const accepted = findCondition(after.conditions, "Accepted");
+  const formerly = findCondition(before?.conditions, "Accepted");
+  if (accepted?.status === "False" && accepted.reason !== "Rejected" && accepted.reason !== formerly?.reason)
+    env.events.record(scope.object, "Warning", accepted.reason, accepted.message);
+  const reconciling = findCondition(after.conditions, "Reconciling");
+  const was = findCondition(before?.conditions, "Reconciling");
+  if (reconciling?.reason === was?.reason) return;
+  if (reconciling?.reason === "WaitingForRelease")
+    env.events.record(scope.object, "Warning", reconciling.reason, reconciling.message);
+  if (reconciling?.reason === "Updating" || reconciling?.reason === "Recreating" || reconciling?.reason === "Removing")
+    env.events.record(scope.object, "Normal", reconciling.reason, reconciling.message);
+}
+
+/** In how many ms something changes by the mere passing of time; undefined if nothing does. Pure. */
+export function wakeInMs(scope: Scope): number | undefined {
+  const moments: number[] = [];
+  const { runs, plan, backoff, nowMs, settings } = scope;
+  if (backoff?.nextRetryTime !== undefined) moments.push(Date.parse(backoff.nextRetryTime));
+  if (plan?.step.type === "Wait" && plan.step.untilMs !== undefined) moments.push(plan.step.untilMs);
+  if (runs?.settlesAtMs !== undefined) moments.push(runs.settlesAtMs);
+  if (runs?.forgetAtMs !== undefined) moments.push(runs.forgetAtMs);
+  if (scope.conflictSinceMs !== undefined) moments.push(scope.conflictSinceMs + CONFLICT_STALLS_AFTER_MS);
+  const missingSince = deviceMissingSince(scope);
+  if (missingSince !== undefined) moments.push(missingSince + CONFLICT_STALLS_AFTER_MS);
+  if (scope.rolloutSinceMs !== undefined) moments.push(scope.rolloutSinceMs + settings.progressDeadlineMs);
+  if (plan?.primary?.state === "Exited") moments.push(plan.primary.stateSinceMs + restartPatienceMs(scope) + 1);
+  const next = moments.filter((moment) => moment > nowMs && Number.isFinite(moment)).sort((a, b) => a - b)[0];
+  return next === undefined ? undefined : next - nowMs;
+}

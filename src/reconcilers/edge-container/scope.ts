@@ -1,0 +1,78 @@
+/**
+ * Everything that one pass over an EdgeContainer knows. Filled from top to bottom by the phases in reconcile.ts, then read by
+ * status.ts, which computes status from it alone.
+ */
+import type {
+  AccountStatus,
+  DesiredContainer,
+  DeviceSession,
+  DeviceSnapshot,
+  FieldProblem,
+  Planner,
+} from "../../backends/contract.ts";
+import type { BackendFailure } from "../../backends/errors.ts";
+import type { EdgeContainer, Operation } from "../../crds/edge-container.ts";
+import type { Backoff } from "./failures.ts";
+import type { Plan } from "./plan/types.ts";
+import type { RunAccount } from "./runs.ts";
+import type { Settings } from "./settings.ts";
+
+/** Whether the object may be acted upon, and why not. */
+export type Acceptance =
+  | { accepted: true }
+  /** Only this object's own spec can mend it. */
+  | { accepted: false; kind: "Rejected"; reason: string; stalledReason: string; message: string }
+  /** A sibling object may mend it. */
+  | { accepted: false; kind: "Waiting"; reason: string; message: string };
+
+/** The device side, as far as it was resolved. */
+export interface Target {
+  planner: Planner;
+  session: DeviceSession;
+  snapshot: DeviceSnapshot;
+  account: AccountStatus;
+  /** Backend.settleMs. */
+  settleMs: number;
+}
+
+/** One pass. */
+export interface Scope {
+  /** As read, or as our last write in this pass left it. */
+  object: EdgeContainer;
+  readonly settings: Settings;
+  readonly nowMs: number;
+  readonly readOnly: boolean;
+  acceptance: Acceptance;
+  /** Suspended by this object, its device or its backend; which. */
+  suspendedBy?: string;
+  target?: Target;
+  /** The backend's connection is down or refused, or the device has no session: in words. */
+  backendProblem?: string;
+  desired?: DesiredContainer;
+  hash?: string;
+  /** Names of variables whose values come from a Secret. */
+  secretEnv: readonly string[];
+  /** The device's offlineReadiness is LastKnown: what was Ready stays so while the device is offline. */
+  keepsReadiness: boolean;
+  ignored: readonly FieldProblem[];
+  plan?: Plan;
+  runs?: RunAccount;
+  /** The journal as it shall stand after this pass. */
+  operation?: Operation;
+  backoff?: Backoff;
+  /** The failure that stands, with its time. */
+  failure?: StandingFailure;
+  /** Ms since when a name or port conflict stands. */
+  conflictSinceMs?: number;
+  /** Ms since when the present generation is being rolled out. */
+  rolloutSinceMs?: number;
+  deletion?: { message: string };
+  restartRequest?: string;
+}
+
+/** A failure that has not been overcome yet. */
+export interface StandingFailure {
+  failure: BackendFailure;
+  atMs: number;
+  generation: number;
+}

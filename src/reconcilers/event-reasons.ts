@@ -1,0 +1,18 @@
+/**
+ * Reasons of Kubernetes events that are not condition reasons (those stand in src/crds/reasons.ts and are used for events of their
+ * transitions). They are API: alerts select by them; a test freezes this table.
+ */
+export const EVENT_REASONS = {
+  /** A create is about to be sent. */
+  Creating: "Creating",
+  /** A container that we did not make was taken over. */
+  Adopted: "Adopted",
+  /** An object was let go although its container may still exist. */
+  Orphaned: "Orphaned",
+  /** A removal was handed to the device's pending removals. */
+  RemovalPending: "RemovalPending",
+  /** A pending removal failed and is tried again. */
+  RemovalFailed: "RemovalFailed",
+  /** A device is connected (again). */
+  Connected: "Connected",
+} as const;

@@ -1,0 +1,108 @@
+// What `drayage simulate kanto` runs: a number of devices on one broker, each with its own connector, and the control endpoint. Reading flags and
+// printing are the command's business, not this file's.
+
+import type { ImageTable } from "./images.ts";
+import { startControl } from "./control.ts";
+import { startKantoDevice, type KantoDevice } from "./device.ts";
+import type { Credentials, TlsOptions } from "./mqtt-socket.ts";
+
+export interface SimulateKantoOptions {
+  /** `mqtt://` or `mqtts://` URL. */
+  brokerUrl: string;
+  credentials?: Credentials;
+  tls?: TlsOptions;
+  /** How many devices. Default 1. */
+  devices?: number;
+  /** Device ids are this and 1, 2, … Default `edge:device-`. */
+  deviceIdPrefix?: string;
+  /** Default `t1`. */
+  tenantId?: string;
+  /** Port of the control endpoint on 127.0.0.1, 0 for a free one; absent: none. */
+  controlPort?: number;
+  /** Makes ids, pids and orders repeatable. Default `kanto`. */
+  seed?: string;
+  /** What images do, over what their names suggest. */
+  images?: ImageTable;
+  /** Duration of a pull, ms. Default 2000: long enough to be seen. */
+  pullMs?: number;
+  /** Leaves the answer to identity requests to somebody else on the broker (then `devices` must be 1). Default false. */
+  externalConnector?: boolean;
+  /** Receives one line for each thing worth knowing. */
+  log?: (line: string) => void;
+  /** Called once all devices are started. */
+  onReady?: (ready: { devices: readonly KantoDevice[]; controlUrl: string | undefined }) => void;
+}
+
+/** What is wrong with the options; undefined when nothing is. */
+export function checkSimulateOptions({
+  brokerUrl,
+  devices = 1,
+  deviceIdPrefix = "edge:device-",
+  externalConnector,
+}: SimulateKantoOptions): string | undefined {
+  if (!URL.canParse(brokerUrl) || !["mqtt:", "tcp:", "mqtts:", "ssl:", "tls:"].includes(new URL(brokerUrl).protocol)) {
+    return `broker URL must be mqtt://host:port or mqtts://host:port, not ${brokerUrl}`;
+  }
+  if (!Number.isInteger(devices) || devices < 1 || devices > 10_000) {
+    return `devices must be a whole number from 1 to 10000, not ${devices}`;
+  }
+  if (!/^[^:/+#\s]+:[^/+#\s]*$/.test(deviceIdPrefix)) {
+    return `device id prefix must have the form <namespace>:<name>, without / + # and spaces, not ${deviceIdPrefix}`;
+  }
+  return externalConnector && devices > 1
+    ? "an external connector can serve only one device: its announcement reaches every daemon on the broker"
+    : undefined;
+}
+
+/**
+ * Runs the devices until the signal aborts.
+ * @throws Error when an option is wrong or the control port is taken; a broker that is away is waited for, as the daemon does
+ */
+export async function simulateKanto(options: SimulateKantoOptions, signal: AbortSignal): Promise<void> {
+  const wrong = checkSimulateOptions(options);
+  if (wrong !== undefined) {
+    throw new Error(wrong);
+  }
+  const {
+    devices: count = 1,
+    deviceIdPrefix = "edge:device-",
+    seed = "kanto",
+    pullMs = 2000,
+    brokerUrl,
+    credentials,
+    tls,
+    images,
+    tenantId,
+    log,
+  } = options;
+  const devices: KantoDevice[] = [];
+  const control = options.controlPort === undefined ? undefined : await startControl(devices, options.controlPort);
+  try {
+    for (let number = 1; number <= count && !signal.aborted; number++) {
+      const deviceId = `${deviceIdPrefix}${number}`;
+      devices.push(
+        await startKantoDevice({
+          brokerUrl,
+          deviceId,
+          seed: `${seed} ${deviceId}`,
+          pullMs,
+          answerIdentity: !options.externalConnector,
+          ...(credentials ? { credentials } : {}),
+          ...(tls ? { tls } : {}),
+          ...(images ? { images } : {}),
+          ...(tenantId === undefined ? {} : { tenantId }),
+          ...(log ? { log } : {}),
+        }),
+      );
+    }
+    options.onReady?.({ devices, controlUrl: control?.url });
+    if (!signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+      await promise;
+    }
+  } finally {
+    await Promise.allSettled(devices.map(async (device) => device.stop()));
+    await control?.close();
+  }
+}

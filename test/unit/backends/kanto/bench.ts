@@ -1,0 +1,206 @@
+/** A Kanto session on a bench: no broker, a clock that only the test moves, and the daemon's part spoken by hand. */
+import type { Command, CommandOutcome, SessionEvent } from "../../../../src/backends/contract.ts";
+import type { PublishResult } from "../../../../src/backends/kanto/connection.ts";
+import { markerEntry } from "../../../../src/backends/kanto/marker.ts";
+import { KantoSession } from "../../../../src/backends/kanto/session.ts";
+import { kantoTarget, routeTopic } from "../../../../src/backends/kanto/topics.ts";
+import { FakeClock } from "../../../support/fake-clock.ts";
+import { MARKER, wanted } from "./wanted.ts";
+
+const THING = "edge:device:edge:containers";
+
+/** Something that the session published. */
+export interface Published {
+  topic: string;
+  /** `announce`, `probe`, or the operation. */
+  what: string;
+  requestId: string;
+  payload: Record<string, unknown>;
+  done(result: PublishResult): void;
+}
+
+export interface BenchOptions {
+  fence?: boolean;
+  /** May observe actively although it may not write (a read-only leader). */
+  observe?: boolean;
+  answerIdentity?: boolean;
+}
+
+export class Bench {
+  readonly clock = new FakeClock();
+  readonly sent: Published[] = [];
+  readonly events: SessionEvent[] = [];
+  readonly notices: string[] = [];
+  readonly malformed: string[] = [];
+  readonly session: KantoSession;
+  fence: boolean;
+  writable = true;
+  /** Whether the broker acknowledges commands. */
+  acknowledges = true;
+
+  constructor(options: BenchOptions = {}) {
+    this.fence = options.fence ?? true;
+    const target = kantoTarget(THING);
+    if (target === undefined) throw new Error("no target");
+    const log = (): void => undefined;
+    this.session = new KantoSession(
+      {
+        target,
+        targetKey: "bench",
+        tenant: "t1",
+        answerIdentity: options.answerIdentity ?? true,
+        observeIntervalMs: 300_000,
+        probeTimeoutMs: 10_000,
+        commandTimeoutMs: 60_000,
+        createTimeoutMs: 1_800_000,
+      },
+      {
+        clock: this.clock,
+        log: { debug: log, info: log, warn: log, error: log },
+        metrics: { command: log, malformed: log, reconnect: log },
+        fence: { valid: () => this.fence },
+        ...(options.observe !== undefined && { observeFence: { valid: () => options.observe === true } }),
+        publish: (topic, payload, done) => this.#publish(topic, payload, done),
+        brokerMessage: () => "the broker is away",
+        malformed: (kind) => void this.malformed.push(kind),
+        notice: ({ reason }) => void this.notices.push(reason),
+        closed: () => undefined,
+      },
+    );
+    this.session.subscribe((event) => void this.events.push(event));
+  }
+
+  /** What was sent since the last call of this. */
+  take(): string[] {
+    return this.#taken().map(({ what }) => what);
+  }
+
+  last(what: string): Published {
+    const found = this.sent.findLast((each) => each.what === what);
+    if (found === undefined) throw new Error(`no ${what} was sent`);
+    return found;
+  }
+
+  count(what: string): number {
+    return this.sent.filter((each) => each.what === what).length;
+  }
+
+  /** The session is subscribed on an open connection. */
+  open(): void {
+    this.session.opened();
+  }
+
+  /** Speaks on a topic of the device. */
+  hear(topic: string, payload: unknown): void {
+    const route = routeTopic(this.session.target, topic);
+    if (route === undefined) throw new Error(`no topic of the device: ${topic}`);
+    this.session.message(route, typeof payload === "string" ? payload : JSON.stringify(payload));
+  }
+
+  answer(request: Published, status: number, value?: unknown): void {
+    const box = status === 400 ? "inbox" : "outbox";
+    const path = String(request.payload["path"]).replace("inbox", box);
+    this.hear(`command//${THING}/res/${request.requestId}/${status}`, { path, status, value });
+  }
+
+  answerProbe(): void {
+    this.answer(this.last("probe"), 404, {
+      error: "messages:subject.notfound",
+      status: 404,
+      message: "unsupported operation",
+    });
+  }
+
+  refuse(request: Published, status: number, message: string): void {
+    this.answer(request, status, { error: "messages:execution.failed", status, message });
+  }
+
+  event(path: string, value: unknown, command = "modify"): void {
+    this.hear(`e/t1/${THING}`, { topic: `edge/device:edge:containers/things/twin/commands/${command}`, path, value });
+  }
+
+  feature(id: string, state: Record<string, unknown> = { status: "CREATED" }, env: readonly string[] = []): void {
+    const status = {
+      name: id,
+      imageRef: "registry.example/app/web:1",
+      config: { env },
+      state,
+      createdAt: "2026-01-01T00:00:00Z",
+    };
+    this.event(`/features/Container:${id}`, { properties: { status } });
+  }
+
+  /** A container that carries the marker of the bench's create. */
+  made(id: string): void {
+    this.feature(id, { status: "CREATED" }, [markerEntry(MARKER)]);
+  }
+
+  state(id: string, state: Record<string, unknown>): void {
+    this.event(`/features/Container:${id}/properties/status/state`, state);
+  }
+
+  removed(id: string): void {
+    this.event(`/features/Container:${id}`, undefined, "delete");
+  }
+
+  factory(): void {
+    this.event("/features/ContainerFactory", {});
+  }
+
+  /** Re-publishes these containers, and answers the probe that follows. */
+  republish(...ids: string[]): void {
+    for (const id of ids) this.feature(id);
+    this.factory();
+    this.answerProbe();
+  }
+
+  /** From nothing to in sync, with these containers. */
+  start(...ids: string[]): void {
+    this.open();
+    this.republish(...ids);
+    this.take();
+  }
+
+  ids(): string[] {
+    return this.session.snapshot().containers.map(({ externalId }) => externalId);
+  }
+
+  execute(command: Partial<Command> & { kind: Command["kind"] }): { outcome: () => CommandOutcome | undefined } {
+    const full = { commandId: "op.1", key: "k", ...command } as Command;
+    const dispatch = this.session.execute(full);
+    if (!dispatch.sent) throw new Error(`refused: ${dispatch.reason}`);
+    if (this.acknowledges) this.sent.at(-1)?.done({ kind: "Acknowledged", noSubscriber: false });
+    return {
+      outcome: () => {
+        const event = this.events.findLast(
+          (each) => each.type === "Outcome" && each.outcome.commandId === full.commandId,
+        );
+        return event?.type === "Outcome" ? event.outcome : undefined;
+      },
+    };
+  }
+
+  create(): { outcome: () => CommandOutcome | undefined } {
+    return this.execute({ kind: "Create", desired: wanted(), marker: MARKER });
+  }
+
+  #mark = 0;
+  #taken(): Published[] {
+    const fresh = this.sent.slice(this.#mark);
+    this.#mark = this.sent.length;
+    return fresh;
+  }
+
+  #publish(topic: string, text: string, done: (result: PublishResult) => void): boolean {
+    if (!this.writable) return false;
+    const payload = JSON.parse(text) as Record<string, unknown>;
+    const [, requestId = "", operation = ""] = /\/req\/([^/]+)\/([^/]+)$/.exec(topic) ?? [];
+    const what = topic.endsWith("edge/thing/response")
+      ? "announce"
+      : operation === "drayageProbe"
+        ? "probe"
+        : operation;
+    this.sent.push({ topic, what, requestId, payload, done });
+    return true;
+  }
+}

@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import { describe as tell, failures, NOTHING, sum } from "../../../scripts/results.ts";
+
+test("the last line counts problems outside of tests as failures", () => {
+  const results = { ...NOTHING, passed: 3, failed: 1, problems: ["vitest ended with 1"] };
+  expect(tell(results)).toEqual(["problem: vitest ended with 1", "3 passed, 2 failed"]);
+  expect(failures(results)).toBe(2);
+});
+
+test("tests that did not run are listed by name under their reason", () => {
+  const notRun = [
+    { name: "a > one", reason: "no mosquitto" },
+    { name: "b > two", reason: "no Go" },
+    { name: "a > three", reason: "no mosquitto" },
+  ];
+  expect(tell({ ...NOTHING, passed: 1, notRun })).toEqual([
+    "not run (2), no mosquitto:",
+    "  a > one",
+    "  a > three",
+    "not run (1), no Go:",
+    "  b > two",
+    "1 passed, 0 failed",
+  ]);
+});
+
+test("suites add up", () => {
+  const one = { passed: 1, failed: 2, notRun: [{ name: "x", reason: "y" }], problems: ["p"] };
+  expect(sum(one, one)).toMatchObject({ passed: 2, failed: 4, problems: ["p", "p"] });
+  expect(sum(NOTHING, one)).toEqual(one);
+});
