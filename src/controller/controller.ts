@@ -83,6 +83,7 @@ export interface StopOptions {
   readonly graceMs: number;
 }
 
+/** A key whose cache is behind runs when its cache moves ({@link Controller.cacheMoved}), and looks again after this in any case. */
 const STALE_RETRY_MS = 100;
 /** Longest pause after an error of the API server or the way there: it will be over for all keys at once. */
 const API_RETRY_MS = 30_000;
@@ -98,6 +99,8 @@ export class Controller {
   readonly #concurrency: number;
   readonly #timeoutMs: number;
   readonly #running = new Set<AbortController>();
+  /** Keys put off because the cache is behind our own write. */
+  readonly #behind = new Set<string>();
   readonly #workers: Promise<void>[] = [];
   #stopping = false;
 
@@ -122,6 +125,14 @@ export class Controller {
   /** Asks for a pass over `key`; allowed before `start`, ignored after `stop`. */
   enqueue(key: ObjectKey, options: AddOptions = {}): void {
     this.#queue.add(keyString(key), options);
+  }
+
+  /** The cache has a newer version of `key`: if a pass waits for just that, it runs now. Any other key is left alone. */
+  cacheMoved(key: ObjectKey): void {
+    const name = keyString(key);
+    if (!this.#behind.has(name) || this.#options.isStale?.(key) === true) return;
+    this.#behind.delete(name);
+    this.#queue.add(name, { reason: "cache caught up" });
   }
 
   /** Runs the keys now that wait because of an unexpected error: what they all failed at is over. */
@@ -180,9 +191,11 @@ export class Controller {
     const key = parseKey(item.key);
     if (isStale?.(key) === true) {
       metrics?.staleSkipped();
+      this.#behind.add(item.key);
       this.#queue.add(item.key, { priority: item.priority, reason: item.reason, afterMs: STALE_RETRY_MS });
       return;
     }
+    this.#behind.delete(item.key);
     const abortController = new AbortController();
     const context = new PassContext(this.name, this.#options.log, abortController.signal, key, item.reason);
     const startedMs = clock.monotonic();

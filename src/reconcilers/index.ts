@@ -230,6 +230,10 @@ class Wiring {
     enqueueFrom(backends, controllers.backend, { predicate: isNews });
     enqueueFrom(devices, controllers.device, { predicate: isNews });
     enqueueFrom(containers, controllers.container, { predicate: isNews });
+    // The echo of our own write asks for no pass, but may be what one waits for.
+    backends.onEvent(({ object }) => controllers.backend.cacheMoved(keyOf(object)));
+    devices.onEvent(({ object }) => controllers.device.cacheMoved(keyOf(object)));
+    containers.onEvent(({ object }) => controllers.container.cacheMoved(keyOf(object)));
     // A sibling's change may be what an object waits for.
     enqueueFrom(backends, controllers.device, {
       predicate: concernsDependents,

@@ -43,6 +43,8 @@ export interface ContainerMemory {
   closed?: { operationId: string; failure?: BackendFailure };
   /** A failure and its backoff that status does not have yet; cleared once they are written. */
   unsaved?: { failure: StandingFailure; backoff?: Backoff };
+  /** Monotonic ms since when a status write waits for the outcome of a command. */
+  heldSinceMs?: number;
   conflictSinceMs?: number;
   rollout?: { generation: number; sinceMs: number };
   /** Secrets and ConfigMaps that the last pass read, so that their changes wake it. */

@@ -8,22 +8,53 @@ import type { ContainerMemory } from "./memory.ts";
 import type { Scope } from "./scope.ts";
 import { computeStatus } from "./status.ts";
 
+/** How long news that a command in flight is about to overtake may wait for its outcome, ms. */
+export const OUTCOME_HOLD_MS = 1_000;
+
 /** Writes the status now, or says in how many ms it is due. Throws ApiError or TransportError of the write. */
 export async function report(scope: Scope, memory: ContainerMemory, env: Environment): Promise<number | undefined> {
   const before = scope.object.status;
   const after = computeStatus(scope);
   if (statusPatch(before, after) === undefined) {
     delete memory.unsaved;
+    delete memory.heldSinceMs;
     return undefined;
   }
-  const delayMs = env.statusWriter.delayMs(env.resources.containers, scope.object, urgencyOf(before, after));
+  const heldMs = holdMs(before, after, memory, env.clock.monotonic());
+  const urgency = urgencyOf(before, after);
+  const delayMs = Math.max(heldMs, env.statusWriter.delayMs(env.resources.containers, scope.object, urgency));
   if (delayMs > 0) return delayMs;
+  delete memory.heldSinceMs;
   if (scope.target?.snapshot.synced === true) after.observedAt = formatTime(scope.nowMs);
   const { object } = await env.statusWriter.write(env.resources.containers, scope.object, after);
   scope.object = object;
   delete memory.unsaved;
   announce(scope, before, after, env);
   return undefined;
+}
+
+/**
+ * Most commands are answered within moments, and then "in progress" is a write that the next one overtakes: it waits for the
+ * outcome, for a second in all however many commands follow each other. Until then the old observedGeneration says that the
+ * wish was not yet looked at, which `kubectl wait` understands as not ready. Never held: a create, which takes as long as its
+ * image does and whose journal is its safety, a failure, and the answer to an annotation, which would be asked again.
+ */
+function holdMs(
+  before: EdgeContainerStatus | undefined,
+  after: EdgeContainerStatus,
+  memory: ContainerMemory,
+  nowMs: number,
+): number {
+  const { sent } = memory;
+  const overtaken =
+    sent !== undefined && sent.kind !== "Create" && memory.unsaved === undefined && sameAnswers(before, after);
+  if (!overtaken) return 0;
+  memory.heldSinceMs ??= nowMs;
+  return Math.max(0, memory.heldSinceMs + OUTCOME_HOLD_MS - nowMs);
+}
+
+function sameAnswers(before: EdgeContainerStatus | undefined, after: EdgeContainerStatus): boolean {
+  return JSON.stringify(before?.lastHandled ?? {}) === JSON.stringify(after.lastHandled ?? {});
 }
 
 /** The journal and changes of Ready, Reconciling and Stalled at once; all else coalesced. Pure. */
@@ -36,7 +67,7 @@ export function urgencyOf(before: EdgeContainerStatus | undefined, after: EdgeCo
     before?.backoff?.nextRetryTime !== after.backoff?.nextRetryTime
   )
     return "urgent";
-  if (JSON.stringify(before?.lastHandled ?? {}) !== JSON.stringify(after.lastHandled ?? {})) return "urgent";
+  if (!sameAnswers(before, after)) return "urgent";
   if (before?.external?.id !== after.external?.id && after.operation === undefined && before?.operation === undefined)
     return "urgent";
   for (const type of ["Ready", "Reconciling", "Stalled", "Suspended", "Accepted"]) {

@@ -42,6 +42,16 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   let paused = false;
   const ready = Promise.withResolvers<void>();
   const announce = async (): Promise<void> => client.publish(IDENTITY_RESPONSE, JSON.stringify(identity));
+  let connectedBefore = false;
+  const subscribed = (): void => {
+    // After a broker's restart the daemon may have asked before anybody was there to hear it, and it asks once per connection: whoever comes
+    // back second has to speak first.
+    if (connectedBefore && !paused) {
+      announce().catch(() => undefined);
+    }
+    connectedBefore = true;
+    ready.resolve();
+  };
   const client = new MqttClient({
     url: brokerUrl,
     clientId: `connector-${randomUUID()}`,
@@ -51,7 +61,7 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     ...(reconnectMs === undefined ? {} : { reconnectMs }),
     onConnect: () => {
       // A subscription that failed with its connection is made again on the next one.
-      client.subscribe(IDENTITY_REQUEST).then(ready.resolve, () => undefined);
+      client.subscribe(IDENTITY_REQUEST).then(subscribed, () => undefined);
     },
     onMessage: async () => {
       if (!paused) {

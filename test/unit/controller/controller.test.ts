@@ -121,6 +121,28 @@ describe("passes", () => {
     expect(passes).toBe(1);
   });
 
+  test("a key whose cache is behind runs at the moment the cache has caught up; one that does not wait is not run", async () => {
+    let stale = true;
+    let passes = 0;
+    const { controller, clock } = await setUp({
+      isStale: () => stale,
+      reconcile: () => Promise.resolve({ requeueAfterMs: ++passes * 1e9 }),
+    });
+    controller.enqueue(A);
+    controller.start();
+    await clock.advanceAsync(1);
+    controller.cacheMoved(A);
+    await clock.advanceAsync(1);
+    expect(passes, "it has moved, but not far enough").toBe(0);
+    stale = false;
+    controller.cacheMoved(A);
+    await clock.advanceAsync(1);
+    expect(passes).toBe(1);
+    controller.cacheMoved(A);
+    await clock.advanceAsync(1000);
+    expect(passes, "nothing waits any more").toBe(1);
+  });
+
   test("a concurrency or timeout out of range is refused", async () => {
     const reconcile = () => Promise.resolve({});
     await expect(setUp({ reconcile, concurrency: 0 })).rejects.toThrow("controller test: concurrency");
