@@ -38,11 +38,13 @@ export async function report(scope: Scope, memory: ContainerMemory, env: Environ
  * outcome, for a second in all however many commands follow each other. Until then the old observedGeneration says that the
  * wish was not yet looked at, which `kubectl wait` understands as not ready. Never held: a create, which takes as long as its
  * image does and whose journal is its safety, a failure, and the answer to an annotation, which would be asked again.
+ *
+ * @returns ms that are left to wait; 0: write now. Notes in `memory` since when it waits.
  */
-function holdMs(
+export function holdMs(
   before: EdgeContainerStatus | undefined,
   after: EdgeContainerStatus,
-  memory: ContainerMemory,
+  memory: Pick<ContainerMemory, "sent" | "unsaved" | "heldSinceMs">,
   nowMs: number,
 ): number {
   const { sent } = memory;
