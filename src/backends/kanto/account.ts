@@ -1,5 +1,4 @@
-/** One EdgeBackend of type Kanto: its broker connection and the sessions of its devices. */
-import { createHash } from "node:crypto";
+/** One EdgeBackend of type Kanto: its transport and the sessions of its devices. */
 import type { EdgeBackendSpec } from "../../crds/edge-backend.ts";
 import type { EdgeDeviceSpec } from "../../crds/edge-device.ts";
 import { BACKEND_DEFAULTS } from "../../crds/default-values.ts";
@@ -12,74 +11,49 @@ import type {
   DeviceSession,
 } from "../contract.ts";
 import { TargetError } from "../errors.ts";
-import { BrokerConnection } from "./connection.ts";
+import { LOCAL } from "./local-link.ts";
+import { endpointOf, MqttTransport } from "./mqtt-transport.ts";
 import { KantoSession } from "./session.ts";
-import { kantoTarget, routeTopic, type KantoTarget } from "./topics.ts";
+import { kantoTarget, type KantoTarget } from "./topics.ts";
+import type { KantoSpec, Transport, TransportDeps, TransportOptions } from "./transport.ts";
 
-/** Defaults of BackendTimings, ms. */
+/** Default of BackendTimings.probeTimeoutMs. */
 const PROBE_TIMEOUT_MS = 10_000;
-const RECONNECT_INITIAL_MS = 1_000;
-const RECONNECT_MAX_MS = 60_000;
-
-/** Pause before a refused subscription is tried again, ms. */
-const SUBSCRIBE_RETRY_MS = 60_000;
-
-/** Tells accounts of one process apart in their client ids. */
-let accounts = 0;
-
-type KantoSpec = NonNullable<EdgeBackendSpec["kanto"]>;
 
 export class KantoAccount implements Account {
   readonly endpoint: string;
   readonly #spec: EdgeBackendSpec;
   readonly #kanto: KantoSpec;
   readonly #deps: BackendDeps;
-  readonly #connection: BrokerConnection;
+  readonly #transport: Transport;
+  /** By topic prefix and thing. */
   readonly #sessions = new Map<string, KantoSession>();
   readonly #listeners = new Set<(status: AccountStatus) => void>();
   readonly #noticeListeners = new Set<(notice: AccountNotice) => void>();
   readonly #notices: AccountNotice[] = [];
   readonly #malformed = new Set<string>();
-  readonly #retries = new Set<unknown>();
-  /** Unsubscriptions that the broker has not confirmed, by topic prefix. */
-  readonly #leaving = new Map<string, Promise<void>>();
-  /** Connections so far. */
-  #opens = 0;
   #closed = false;
 
   constructor(spec: EdgeBackendSpec, kanto: KantoSpec, credentials: AccountCredentials, deps: BackendDeps) {
     this.#spec = spec;
     this.#kanto = kanto;
     this.#deps = deps;
-    this.endpoint = endpointOf(kanto.url);
-    const { timings } = deps;
-    accounts += 1;
-    const serverName = spec.tls?.serverName;
-    this.#connection = new BrokerConnection(
+    this.#transport = createTransport(
+      { spec, kanto, credentials },
       {
-        url: kanto.url,
-        version: kanto.mqttVersion === "5" ? 5 : 4,
-        clientId: clientId(kanto.clientIdPrefix ?? BACKEND_DEFAULTS.kanto.clientIdPrefix, deps.processId, accounts),
-        credentials,
-        ...(serverName !== undefined && { serverName }),
-        reconnectInitialMs: timings.reconnectInitialMs ?? RECONNECT_INITIAL_MS,
-        reconnectMaxMs: timings.reconnectMaxMs ?? RECONNECT_MAX_MS,
+        ...deps,
+        metrics: deps.metrics,
+        onStatus: (status) => this.#onStatus(status),
+        onNotice: (notice) => this.#onNotice(notice),
+        malformed: (kind, where) => this.#onMalformed(kind, where),
       },
-      {
-        opened: () => this.#onOpened(),
-        closed: () => this.#onClosed(),
-        message: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
-        status: (status) => this.#onStatus(status),
-        notice: (notice) => this.#onNotice(notice),
-        reconnected: () => deps.metrics.reconnect("kanto"),
-      },
-      deps,
     );
-    this.#connection.start();
+    this.endpoint = this.#transport.endpoint;
+    this.#transport.start();
   }
 
   status(): AccountStatus {
-    return this.#connection.status;
+    return this.#transport.status;
   }
 
   subscribe(listener: (status: AccountStatus) => void, notice?: (notice: AccountNotice) => void): () => void {
@@ -106,23 +80,14 @@ export class KantoAccount implements Account {
         `spec.kanto.thingId ${device.kanto.thingId} has no namespace: write <namespace>:<name>:edge:containers`,
       );
     }
-    const existing = this.#sessions.get(target.topicPrefix);
-    if (existing === undefined) return this.#open(target);
-    if (existing.target.thingId === target.thingId) return existing;
-    // Announcements carry no address: two gateways below one prefix would each take the other's identity.
-    const where = target.topicPrefix === "" ? "this broker" : `this broker below ${target.topicPrefix}`;
-    throw new TargetError(
-      "InvalidSpec",
-      `${where} already belongs to gateway ${existing.target.gatewayId}: a broker carries one gateway, so give each device a broker of its own, or a spec.kanto.topicPrefix of its own with a bridge that adds it`,
-    );
+    return this.#sessions.get(sessionKey(target)) ?? this.#open(target);
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    for (const timer of this.#retries) this.#deps.clock.clearTimeout(timer);
     await Promise.all([...this.#sessions.values()].map((session) => session.close()));
-    await this.#connection.close();
+    await this.#transport.close();
     this.#listeners.clear();
     this.#noticeListeners.clear();
   }
@@ -145,92 +110,20 @@ export class KantoAccount implements Account {
       {
         ...this.#deps,
         metrics: this.#deps.metrics,
-        publish: (topic, payload, done) => this.#connection.publish(topic, payload, done),
+        attach: (device, handlers) => this.#transport.attach(device, handlers),
         brokerMessage: () => this.#brokerMessage(),
         malformed: (kind, topic) => this.#onMalformed(kind, topic),
         notice: (notice) => this.#onNotice(notice),
         closed: (closed) => this.#onSessionClosed(closed),
       },
     );
-    this.#sessions.set(target.topicPrefix, session);
-    if (this.#connection.isOpen) void this.#subscribe(session);
+    this.#sessions.set(sessionKey(target), session);
     return session;
   }
 
-  /** Nothing is asked of a device before the broker has confirmed that its answers will reach us. */
-  async #subscribe(session: KantoSession): Promise<void> {
-    const opens = this.#opens;
-    const { topicPrefix } = session.target;
-    // Another connection has its own call of this.
-    const current = (): boolean =>
-      this.#opens === opens && this.#connection.isOpen && this.#sessions.get(topicPrefix) === session;
-    // A session that has just ended may have had the same topics.
-    await this.#leaving.get(topicPrefix);
-    if (!current()) return;
-    this.#leaving.delete(topicPrefix);
-    try {
-      await this.#connection.subscribe(session.topics.filters);
-    } catch (error) {
-      if (current()) this.#onSubscribeFailed(session, error);
-      return;
-    }
-    if (current()) session.opened();
-  }
-
-  #onSubscribeFailed(session: KantoSession, error: unknown): void {
-    const cause = error instanceof Error ? error.message : "unknown error";
-    const message = `the broker refuses the subscription to this device's topics (${cause}): allow ${session.topics.filters.join(", ")}`;
-    this.#deps.log.warn({ target: session.targetKey }, message);
-    session.refused(message);
-    const timer = this.#deps.clock.setTimeout(() => {
-      this.#retries.delete(timer);
-      if (this.#sessions.get(session.target.topicPrefix) === session && this.#connection.isOpen) {
-        void this.#subscribe(session);
-      }
-    }, SUBSCRIBE_RETRY_MS);
-    this.#retries.add(timer);
-  }
-
-  #onOpened(): void {
-    this.#opens += 1;
-    for (const session of this.#sessions.values()) void this.#subscribe(session);
-  }
-
-  #onClosed(): void {
-    for (const timer of this.#retries) this.#deps.clock.clearTimeout(timer);
-    this.#retries.clear();
-    for (const session of this.#sessions.values()) session.disconnected();
-  }
-
   #onSessionClosed(session: KantoSession): void {
-    if (this.#sessions.get(session.target.topicPrefix) !== session) return;
-    this.#sessions.delete(session.target.topicPrefix);
-    const { topicPrefix } = session.target;
-    this.#leaving.set(topicPrefix, this.#connection.unsubscribe(session.topics.filters));
-  }
-
-  #onMessage(topic: string, payload: Buffer, retained: boolean): void {
-    const session = this.#sessionOf(topic);
-    const route = session === undefined ? undefined : routeTopic(session.target, topic);
-    if (session === undefined || route === undefined) {
-      this.#onMalformed("Topic", topic);
-      return;
-    }
-    // The daemon retains nothing: a retained message is somebody's leftover, and says nothing about now.
-    if (retained) {
-      this.#onMalformed("Retained", topic);
-      return;
-    }
-    session.message(route, payload.toString("utf8"));
-  }
-
-  #sessionOf(topic: string): KantoSession | undefined {
-    // Few prefixes per broker, most often one; the longest that fits is the most particular.
-    let found: KantoSession | undefined;
-    for (const [prefix, session] of this.#sessions) {
-      if (topic.startsWith(prefix) && prefix.length >= (found?.target.topicPrefix.length ?? 0)) found = session;
-    }
-    return found;
+    const key = sessionKey(session.target);
+    if (this.#sessions.get(key) === session) this.#sessions.delete(key);
   }
 
   #onMalformed(kind: string, topic: string): void {
@@ -254,25 +147,30 @@ export class KantoAccount implements Account {
   }
 
   #brokerMessage(): string {
-    const { status } = this.#connection;
+    const { status } = this.#transport;
     return status.state === "Failed" ? status.message : `connecting to ${this.endpoint}`;
   }
 }
 
-/** Address of a broker in one spelling: scheme, host and port. */
-export function endpointOf(url: string): string {
-  const { protocol, hostname, port } = new URL(url);
-  const defaults: Readonly<Record<string, string>> = { "mqtt:": "1883", "mqtts:": "8883", "ws:": "80", "wss:": "443" };
-  return `${protocol}//${hostname.toLowerCase()}:${port === "" ? (defaults[protocol] ?? "") : port}`;
+/** What carries the envelopes, by EdgeBackend.spec.kanto.transport; index.ts refuses what is not there. */
+function createTransport(options: TransportOptions, deps: TransportDeps): Transport {
+  const transport = options.kanto.transport ?? BACKEND_DEFAULTS.kanto.transport;
+  switch (transport) {
+    case "Local":
+      return new MqttTransport(options, LOCAL, deps);
+    case "Connector":
+    case "Ditto":
+      throw new RangeError(`transport ${transport} is not supported yet`);
+    default:
+      return transport satisfies never;
+  }
 }
 
-/** Identity of a device: the broker without its scheme, since TLS or not it is the same, and the topics. */
+function sessionKey({ topicPrefix, thingId }: KantoTarget): string {
+  return `${topicPrefix} ${thingId}`;
+}
+
+/** Identity of a device: the endpoint without its scheme, since TLS or not it is the same, and the topics. */
 export function targetKeyOf(url: string, target: KantoTarget): string {
   return `kanto ${endpointOf(url).replace(/^[a-z]+:\/\//, "")} ${target.topicPrefix}${target.thingId}`;
-}
-
-/** Unique per process and account, and short: MQTT 3.1.1 brokers need not take more than 23 characters. */
-function clientId(prefix: string, processId: string, account: number): string {
-  const hash = createHash("sha256").update(`${processId} ${account}`).digest("hex").slice(0, 12);
-  return `${prefix}-${hash}`;
 }

@@ -12,14 +12,7 @@
 import { connect as connectMqtt, Store, type IClientOptions, type MqttClient, type Packet } from "mqtt";
 import type { AccountCredentials, AccountNotice, AccountStatus, BackendClock, BackendLog } from "../contract.ts";
 import { classifyConnectError, closedBeforeAnswer, type ConnectionFailure } from "./mqtt-errors.ts";
-
-/** What became of a publish. */
-export type PublishResult =
-  | { kind: "Acknowledged"; noSubscriber: boolean }
-  /** MQTT 5: the broker refused it with this reason code; it went nowhere. */
-  | { kind: "Refused"; code: number }
-  /** The connection ended before the PUBACK: it may have arrived, or not. */
-  | { kind: "Unconfirmed" };
+import type { PublishResult } from "./transport.ts";
 
 export interface ConnectionOptions {
   /** mqtt://, mqtts://, ws:// or wss:// */
@@ -59,6 +52,8 @@ const CLOSE_GRACE_MS = 1_000;
 const STABLE_MS = 10_000;
 /** PUBACK reason code "No matching subscribers" (MQTT 5, 3.4.2.1). */
 const NO_SUBSCRIBER = 0x10;
+/** PUBACK reason code "Not authorized" (MQTT 5, 3.4.2.1). */
+const NOT_AUTHORIZED = 0x87;
 
 /** mqtt.js must put a QoS 1 publish somewhere before it writes it; here it keeps nothing, so nothing can ever be sent again. */
 class NoStore extends Store {
@@ -285,7 +280,12 @@ function settlePuback(attempt: Attempt, packet: Packet): void {
   if (done === undefined) return;
   attempt.waiting.delete(packet.messageId);
   const code = packet.reasonCode ?? 0;
-  done(code >= 0x80 ? { kind: "Refused", code } : { kind: "Acknowledged", noSubscriber: code === NO_SUBSCRIBER });
+  if (code < 0x80) {
+    done({ kind: "Acknowledged", noSubscriber: code === NO_SUBSCRIBER });
+    return;
+  }
+  const reason = `the broker refuses to pass commands on (reason 0x${code.toString(16)})`;
+  done({ kind: "Refused", denied: code === NOT_AUTHORIZED, reason });
 }
 
 /** Schemes of a broker's url; index.ts refuses others. */

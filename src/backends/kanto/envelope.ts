@@ -31,13 +31,19 @@ export function containerFeature(externalId: string): string {
  * The payload of a request that is to be answered.
  *
  * @param requestId also the correlation id: fresh for each send.
+ * @param headers further ones; the daemon wants their values to be strings.
  * @throws RangeError if the result could not be sent safely; a fault in this program, not in a spec.
  */
-export function requestPayload(thingId: string, requestId: string, operation: Operation): string {
+export function requestPayload(
+  thingId: string,
+  requestId: string,
+  operation: Operation,
+  headers: Readonly<Record<string, string>> = {},
+): string {
   // `value` and the content type go together in the daemon's header check; an absent value would forbid the content type.
   const text = JSON.stringify({
     topic: `${dittoThing(thingId)}/things/live/messages/${operation.operation}`,
-    headers: { "response-required": true, "content-type": "application/json", "correlation-id": requestId },
+    headers: { "response-required": true, "content-type": "application/json", "correlation-id": requestId, ...headers },
     path: `/features/${operation.feature}/inbox/messages/${operation.operation}`,
     value: operation.value,
   });

@@ -10,18 +10,15 @@
  */
 import { randomUUID } from "node:crypto";
 import type { BackendClock } from "../contract.ts";
-import type { PublishResult } from "./connection.ts";
 import { requestPayload, type Operation } from "./envelope.ts";
-import type { KantoTarget, KantoTopics } from "./topics.ts";
+import type { KantoTarget } from "./topics.ts";
+import type { Link, PublishResult } from "./transport.ts";
 
 /** What may wait at the daemon: three were handled well behind a 40 s create, six killed its connection. */
 const MAX_UNHANDLED = 3;
 
 /** The pause between messages beyond that grows to this many of the first. */
 const LONGEST_WHILES = 6;
-
-/** Writes to the broker; false if nothing left this process. */
-export type Publish = (topic: string, payload: string, done: (result: PublishResult) => void) => boolean;
 
 /** A request that was sent. */
 export interface SentRequest {
@@ -30,20 +27,26 @@ export interface SentRequest {
   seq: number;
 }
 
+/** A connector keeps a reply for less than an hour, and takes any other value for its default of a minute (suite-connector, util/utils.go). */
+const LONGEST_REPLY_S = 3_599;
+
+/** How long a reply may take, for the `timeout` header: a string of whole seconds. "0" would mean that none is wanted. */
+function replyTimeout(withinMs: number): string {
+  return `${Math.min(Math.max(Math.ceil(withinMs / 1000), 1), LONGEST_REPLY_S)}s`;
+}
+
 export class Outbox {
   readonly #target: KantoTarget;
-  readonly #topics: KantoTopics;
-  readonly #publish: Publish;
+  readonly #link: Link;
   readonly #clock: BackendClock;
   #sent = 0;
   #proven = 0;
   #unhandled: number[] = [];
   #lastSentMs = Number.NEGATIVE_INFINITY;
 
-  constructor(target: KantoTarget, topics: KantoTopics, publish: Publish, clock: BackendClock) {
+  constructor(target: KantoTarget, link: Link, clock: BackendClock) {
     this.#target = target;
-    this.#topics = topics;
-    this.#publish = publish;
+    this.#link = link;
     this.#clock = clock;
   }
 
@@ -73,22 +76,40 @@ export class Outbox {
    * Sends a request with a fresh id.
    *
    * @param idPrefix begins the id, for people who read the broker's log.
-   * @throws RangeError if it cannot be encoded safely.
+   * @param replyWithinMs how long its answer may take.
+   * @throws RangeError if it cannot be encoded safely, or is larger than the link carries.
    */
   request(
     idPrefix: string,
     operation: Operation,
+    replyWithinMs: number,
     done: (result: PublishResult) => void = () => undefined,
   ): SentRequest | undefined {
     const requestId = `${idPrefix.replaceAll(/[^A-Za-z0-9._-]/g, "_")}-${randomUUID()}`;
-    const payload = requestPayload(this.#target.thingId, requestId, operation);
-    const seq = this.#send(this.#topics.command(requestId, operation.operation), payload, done);
+    const { replyFilter, maxBytes = Number.POSITIVE_INFINITY } = this.#link.traits;
+    const payload = requestPayload(
+      this.#target.thingId,
+      requestId,
+      operation,
+      replyFilter ? { timeout: replyTimeout(replyWithinMs) } : {},
+    );
+    if (Buffer.byteLength(payload) > maxBytes) {
+      throw new RangeError(
+        `a ${operation.operation} of ${Buffer.byteLength(payload)} bytes is more than the ${maxBytes} that are carried to the device`,
+      );
+    }
+    const seq = this.#count(this.#link.send({ requestId, operation, payload, replyWithinMs }, done));
     return seq === undefined ? undefined : { requestId, seq };
   }
 
   /** Publishes an identity announcement; returns its number. */
   announce(payload: string): number | undefined {
-    return this.#send(this.#topics.identityResponse, payload, () => undefined);
+    return this.#count(this.#link.announce?.(payload) ?? false);
+  }
+
+  /** Reads everything from the store beside the device; returns its number. */
+  fetch(): number | undefined {
+    return this.#count(this.#link.fetch?.() ?? false);
   }
 
   /** The daemon answered message `seq`. */
@@ -102,8 +123,8 @@ export class Outbox {
     this.#unhandled = [];
   }
 
-  #send(topic: string, payload: string, done: (result: PublishResult) => void): number | undefined {
-    if (!this.#publish(topic, payload, done)) return undefined;
+  #count(sent: boolean): number | undefined {
+    if (!sent) return undefined;
     this.#sent += 1;
     this.#unhandled.push(this.#sent);
     this.#lastSentMs = this.#clock.monotonic();

@@ -24,8 +24,8 @@ export interface PresenceHost {
   /** False on a standby: it follows what the leader's probes bring to light. */
   mayProbe(): boolean;
   /**
-   * Makes an Offline device speak if it is there after all: announces its identity afresh. A probe would not do, since a daemon that nobody
-   * has told its identity takes no commands.
+   * Makes an Offline device speak if it is there after all. Where its identity can be announced that is done: a daemon that nobody has told
+   * its identity takes no commands, so a probe would not do.
    */
   knock(): void;
   changed(from: Believed, to: Believed): void;
@@ -33,6 +33,9 @@ export interface PresenceHost {
 
 /** Unanswered probes after which a device is Offline. */
 const MISSES = 2;
+const PROBE = { feature: FACTORY_FEATURE, operation: PROBE_OPERATION, value: {} };
+/** A probe is answered behind whatever the daemon is doing; its answer counts however late it is, ms. */
+const PROBE_REPLY_MS = 3_600_000;
 
 export class Presence {
   readonly #clock: BackendClock;
@@ -87,7 +90,7 @@ export class Presence {
   probe(again = false): number | undefined {
     if (this.#open.size > 0 && !again) return undefined;
     const sent = this.#outbox.hasRoom(this.#timings.observeIntervalMs)
-      ? this.#outbox.request("probe", { feature: FACTORY_FEATURE, operation: PROBE_OPERATION, value: {} })
+      ? this.#outbox.request("probe", PROBE, PROBE_REPLY_MS)
       : undefined;
     if (sent !== undefined) this.#open.set(sent.requestId, sent.seq);
     this.#arm(this.#timings.probeTimeoutMs);

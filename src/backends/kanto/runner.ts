@@ -4,12 +4,12 @@
  */
 import type { BackendClock, BackendLog, Command, CommandOutcome, ObservedContainer, WriteFence } from "../contract.ts";
 import { commandOperation, commandTarget, commandTimeoutMs, redact, type CommandTimings } from "./commands.ts";
-import type { PublishResult } from "./connection.ts";
 import { readAnswer, type Operation } from "./envelope.ts";
 import { readError, unknownFeature } from "./errors-table.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Flight, Slot } from "./slot.ts";
+import type { PublishResult } from "./transport.ts";
 
 export interface RunnerHost {
   readonly targetKey: string;
@@ -34,8 +34,6 @@ const CONFIRM_MS = 1_000;
 const ANSWER_GRACE_MS = 1_000;
 /** Pauses before a command is sent again that the daemon refused because it had not registered the container yet, ms. */
 const UNREGISTERED_RETRIES_MS = [100, 200, 400, 800, 1_600] as const;
-/** PUBACK reason code "Not authorized" (MQTT 5, 3.4.2.1). */
-const NOT_AUTHORIZED = 0x87;
 
 export class Runner {
   readonly #host: RunnerHost;
@@ -138,7 +136,8 @@ export class Runner {
   #send(command: Command, operation: Operation): { requestId: string; seq: number } | undefined {
     const { fence, log, targetKey } = this.#host;
     if (!fence.valid()) return undefined;
-    const sent = this.#outbox.request(command.commandId, operation, (result) => {
+    const replyWithinMs = commandTimeoutMs(command, this.#host.timings);
+    const sent = this.#outbox.request(command.commandId, operation, replyWithinMs, (result) => {
       if (sent !== undefined) this.#published(sent.requestId, result);
     });
     if (sent === undefined) return undefined;
@@ -167,9 +166,8 @@ export class Runner {
         }
         return;
       case "Refused": {
-        const message = `the broker refuses to pass commands on (reason 0x${result.code.toString(16)})`;
-        const denied = result.code === NOT_AUTHORIZED;
-        this.#slot.fail(flight, denied ? { class: "Unauthorized", message } : { class: "Transient", message });
+        const message = result.reason;
+        this.#slot.fail(flight, result.denied ? { class: "Unauthorized", message } : { class: "Transient", message });
         return;
       }
       case "Unconfirmed":

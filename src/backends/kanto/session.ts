@@ -1,5 +1,5 @@
 /**
- * A device's session over its own broker: puts together what the daemon publishes (inventory.ts), whether it is there (presence.ts), full
+ * A device's session, over whatever link carries its envelopes (transport.ts): puts together what the daemon publishes (inventory.ts), whether it is there (presence.ts), full
  * inventories (sync.ts) and the one command in flight (slot.ts). Everything here happens in the turn of an incoming message, a timer or a
  * call; nothing waits.
  */
@@ -22,14 +22,15 @@ import type { CommandTimings } from "./commands.ts";
 import { takeEvent, type FeedHost } from "./feed.ts";
 import { Identity } from "./identity.ts";
 import { Inventory } from "./inventory.ts";
-import { Outbox, type Publish } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
 import { Presence, type Believed } from "./presence.ts";
 import { Runner } from "./runner.ts";
 import { operationOf, Settlement } from "./settlement.ts";
 import { Slot, type Flight } from "./slot.ts";
 import { Standing } from "./standing.ts";
 import { Sync } from "./sync.ts";
-import { kantoTopics, type KantoTarget, type KantoTopics, type Route } from "./topics.ts";
+import type { KantoTarget } from "./topics.ts";
+import type { Inbound, Link, LinkHandlers } from "./transport.ts";
 
 export interface SessionOptions extends CommandTimings {
   target: KantoTarget;
@@ -48,7 +49,8 @@ export interface SessionDeps {
   fence: WriteFence;
   /** See BackendDeps.observeFence. */
   observeFence?: WriteFence;
-  publish: Publish;
+  /** The way to the device; calls nothing before it has returned. */
+  attach(target: KantoTarget, handlers: LinkHandlers): Link;
   /** Why the broker is out of reach; for people. */
   brokerMessage(): string;
   /** Counts and logs a dropped message. @param kind what it should have been. */
@@ -63,9 +65,9 @@ const FRESH_MS = 30_000;
 export class KantoSession implements DeviceSession {
   readonly targetKey: string;
   readonly target: KantoTarget;
-  readonly topics: KantoTopics;
   readonly #options: SessionOptions;
   readonly #deps: SessionDeps;
+  readonly #link: Link;
   readonly #inventory: Inventory;
   readonly #outbox: Outbox;
   readonly #identity: Identity;
@@ -100,11 +102,16 @@ export class KantoSession implements DeviceSession {
     const { clock } = deps;
     this.targetKey = options.targetKey;
     this.target = options.target;
-    this.topics = kantoTopics(options.target);
     this.#options = options;
     this.#deps = deps;
     this.#inventory = new Inventory(() => clock.now());
-    this.#outbox = new Outbox(options.target, this.topics, deps.publish, clock);
+    this.#link = deps.attach(options.target, {
+      up: () => this.opened(),
+      down: () => this.disconnected(),
+      refused: (message) => this.refused(message),
+      receive: (inbound) => this.receive(inbound),
+    });
+    this.#outbox = new Outbox(options.target, this.#link, clock);
     const watchful = deps.observeFence ?? deps.fence;
     this.#watchful = watchful;
     this.#identity = new Identity(options.target, options.tenant, {
@@ -137,7 +144,7 @@ export class KantoSession implements DeviceSession {
       busy: () => this.#slot.busy,
       overdue: () => this.#slot.overdue,
       mayProbe: () => this.#online && (watchful.valid() || this.#presence.believed === "Unknown"),
-      knock: () => void this.#announceFresh(),
+      knock: () => this.#knock(),
       changed: (from, to) => this.#onPresence(from, to),
     });
     this.#standing = new Standing(clock, options.probeTimeoutMs, this.#presence, this.#slot, {
@@ -243,14 +250,15 @@ export class KantoSession implements DeviceSession {
       this.#slot.abandon();
       this.#presence.close();
       this.#sync.close();
+      this.#link.close();
       this.#deps.closed(this);
     }
     return Promise.resolve();
   }
 
-  // What the account reports.
+  // What the link reports.
 
-  /** The broker is connected and our topics are subscribed. */
+  /** Answers and events of the device reach us. */
   opened(): void {
     if (this.#closed) return;
     this.#online = true;
@@ -261,7 +269,7 @@ export class KantoSession implements DeviceSession {
     this.#standing.show();
   }
 
-  /** The connection to the broker is gone. */
+  /** They do no longer. */
   disconnected(): void {
     if (this.#closed) return;
     this.#online = false;
@@ -272,31 +280,33 @@ export class KantoSession implements DeviceSession {
     this.#standing.show();
   }
 
-  /** The broker refuses our subscriptions. */
+  /** They may not. */
   refused(message: string): void {
     this.#problem = message;
     this.#standing.show();
   }
 
-  /** A message on one of our topics. */
-  message(route: Route, payload: string): void {
+  /** Something of the device, or about it. */
+  receive(inbound: Inbound): void {
     if (this.#closed) return;
-    switch (route.kind) {
+    switch (inbound.kind) {
       case "IdentityRequest":
         this.#identity.requested();
         return;
       case "IdentityResponse":
-        if (!this.#identity.announced(payload)) this.#malformed("Identity");
+        if (!this.#identity.announced(inbound.payload)) this.#malformed("Identity");
         return;
       case "Response":
-        this.#onResponse(route.requestId, route.status, payload);
+        this.#onResponse(inbound.requestId, inbound.status, inbound.payload);
         return;
       case "Event":
         this.#presence.heard();
-        takeEvent(payload, this.#inventory, this.#sync, this.#feedHost);
+        takeEvent(inbound.payload, this.#inventory, this.#sync, this.#feedHost);
+        return;
+      case "ConnectorStatus":
         return;
       default:
-        route satisfies never;
+        inbound satisfies never;
     }
   }
 
@@ -351,7 +361,12 @@ export class KantoSession implements DeviceSession {
       this.#unfenced += 1;
     }
     if (!this.#outbox.hasRoom(this.#options.observeIntervalMs)) return undefined;
-    return this.#identity.announceFresh();
+    return this.#link.traits.inventory === "Announce" ? this.#identity.announceFresh() : this.#outbox.fetch();
+  }
+
+  #knock(): void {
+    if (this.#link.traits.inventory === "Announce") this.#announceFresh();
+    else this.#presence.probe(true);
   }
 
   #proven(seq: number): void {
@@ -395,7 +410,7 @@ export class KantoSession implements DeviceSession {
   }
 
   #malformed(kind: string): void {
-    this.#deps.malformed(kind, `${this.target.topicPrefix}… ${this.target.thingId}`);
+    this.#deps.malformed(kind, this.#link.where);
   }
 
   #emitContainer(externalId: string, container: ObservedContainer | undefined): void {

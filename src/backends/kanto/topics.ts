@@ -36,7 +36,8 @@ export type Route =
   | { kind: "Response"; requestId: string; status: number }
   | { kind: "Event"; tenant: string }
   | { kind: "IdentityRequest" }
-  | { kind: "IdentityResponse" };
+  | { kind: "IdentityResponse" }
+  | { kind: "ConnectorStatus" };
 
 /**
  * Resolves the target of an EdgeDevice.

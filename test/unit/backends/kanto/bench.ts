@@ -1,9 +1,10 @@
 /** A Kanto session on a bench: no broker, a clock that only the test moves, and the daemon's part spoken by hand. */
 import type { Command, CommandOutcome, SessionEvent } from "../../../../src/backends/contract.ts";
-import type { PublishResult } from "../../../../src/backends/kanto/connection.ts";
 import { markerEntry } from "../../../../src/backends/kanto/marker.ts";
 import { KantoSession } from "../../../../src/backends/kanto/session.ts";
 import { kantoTarget, routeTopic } from "../../../../src/backends/kanto/topics.ts";
+import { LOCAL } from "../../../../src/backends/kanto/local-link.ts";
+import type { Inbound, LinkTraits, PublishResult } from "../../../../src/backends/kanto/transport.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
 import { MARKER, wanted } from "./wanted.ts";
 
@@ -19,11 +20,15 @@ export interface Published {
   done(result: PublishResult): void;
 }
 
+const names: Readonly<Record<string, string>> = { "edge/thing/response": "announce", fetch: "fetch" };
+
 export interface BenchOptions {
   fence?: boolean;
   /** May observe actively although it may not write (a read-only leader). */
   observe?: boolean;
   answerIdentity?: boolean;
+  /** What the link is like; default: the device's own topics. */
+  traits?: LinkTraits;
 }
 
 export class Bench {
@@ -60,7 +65,20 @@ export class Bench {
         metrics: { command: log, malformed: log, reconnect: log },
         fence: { valid: () => this.fence },
         ...(options.observe !== undefined && { observeFence: { valid: () => options.observe === true } }),
-        publish: (topic, payload, done) => this.#publish(topic, payload, done),
+        attach: (device) => {
+          const traits = options.traits ?? LOCAL.traits;
+          const { inventory } = traits;
+          return {
+            traits,
+            where: "the bench",
+            send: (request, done) => this.#publish(LOCAL.request(device, request), request.payload, done),
+            ...(inventory === "Announce" && {
+              announce: (payload: string) => this.#publish("edge/thing/response", payload, () => undefined),
+            }),
+            ...(inventory === "Fetch" && { fetch: () => this.#publish("fetch", "{}", () => undefined) }),
+            close: () => undefined,
+          };
+        },
         brokerMessage: () => "the broker is away",
         malformed: (kind) => void this.malformed.push(kind),
         notice: ({ reason }) => void this.notices.push(reason),
@@ -94,7 +112,12 @@ export class Bench {
   hear(topic: string, payload: unknown): void {
     const route = routeTopic(this.session.target, topic);
     if (route === undefined) throw new Error(`no topic of the device: ${topic}`);
-    this.session.message(route, typeof payload === "string" ? payload : JSON.stringify(payload));
+    this.deliver({ ...route, payload: typeof payload === "string" ? payload : JSON.stringify(payload) });
+  }
+
+  /** Lets the link deliver something. */
+  deliver(inbound: Inbound): void {
+    this.session.receive(inbound);
   }
 
   answer(request: Published, status: number, value?: unknown): void {
@@ -195,11 +218,7 @@ export class Bench {
     if (!this.writable) return false;
     const payload = JSON.parse(text) as Record<string, unknown>;
     const [, requestId = "", operation = ""] = /\/req\/([^/]+)\/([^/]+)$/.exec(topic) ?? [];
-    const what = topic.endsWith("edge/thing/response")
-      ? "announce"
-      : operation === "drayageProbe"
-        ? "probe"
-        : operation;
+    const what = names[topic] ?? (operation === "drayageProbe" ? "probe" : operation);
     this.sent.push({ topic, what, requestId, payload, done });
     return true;
   }

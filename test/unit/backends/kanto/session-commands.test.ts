@@ -130,7 +130,7 @@ describe("a command", () => {
     const bench = new Bench();
     bench.start("a");
     const { outcome } = bench.execute(start);
-    bench.last("start").done({ kind: "Refused", code: 0x87 });
+    bench.last("start").done({ kind: "Refused", denied: true, reason: "not allowed" });
     expect(outcome()).toMatchObject({ result: "Failed", failure: { class: "Unauthorized" } });
   });
 });
