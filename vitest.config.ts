@@ -15,6 +15,9 @@ const BROKER_ONLY = ["test/integration/{backends,simulators}/**/*.test.ts"];
 // but takes minutes and runs in .ci/run only; `brokers` is what is left of `integration` where no Kubernetes API can be had (scripts/test.ts). dist is never searched for tests.
 export default defineConfig({
   test: {
+    // With real processes and sockets on a shared machine, CI gives a failed test one more try; the summary names each that needed it, so that
+    // it is looked into and not forgotten. A developer sees the first failure.
+    retry: process.env["CI"] ? 1 : 0,
     coverage: {
       provider: "v8",
       reportOnFailure: true,

@@ -12,7 +12,7 @@ export default class ResultsReporter implements Reporter {
     if (!path) {
       return;
     }
-    const results: Results = { passed: 0, failed: 0, notRun: [], problems: [] };
+    const results: Results = { passed: 0, failed: 0, flaky: [], notRun: [], problems: [] };
     for (const module of modules) {
       for (const test of module.children.allTests()) {
         add(results, test);
@@ -36,6 +36,7 @@ function add(results: Results, test: TestCase): void {
   const result = test.result();
   if (result.state === "passed") {
     results.passed++;
+    if (test.diagnostic()?.flaky === true) results.flaky.push(`${test.module.relativeModuleId} > ${test.fullName}`);
   } else if (result.state === "failed") {
     results.failed++;
   } else {

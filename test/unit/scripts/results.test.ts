@@ -23,8 +23,16 @@ test("tests that did not run are listed by name under their reason", () => {
   ]);
 });
 
+test("a test that passed only when tried again counts as passed and is named", () => {
+  expect(tell({ ...NOTHING, passed: 2, flaky: ["a > one"] })).toEqual([
+    "passed only when tried again (1):",
+    "  a > one",
+    "2 passed, 0 failed",
+  ]);
+});
+
 test("suites add up", () => {
-  const one = { passed: 1, failed: 2, notRun: [{ name: "x", reason: "y" }], problems: ["p"] };
-  expect(sum(one, one)).toMatchObject({ passed: 2, failed: 4, problems: ["p", "p"] });
+  const one = { passed: 1, failed: 2, flaky: ["z"], notRun: [{ name: "x", reason: "y" }], problems: ["p"] };
+  expect(sum(one, one)).toMatchObject({ passed: 2, failed: 4, flaky: ["z", "z"], problems: ["p", "p"] });
   expect(sum(NOTHING, one)).toEqual(one);
 });
