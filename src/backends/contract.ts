@@ -232,6 +232,8 @@ export interface Account {
 export interface AccountCredentials {
   username?: string;
   password?: string;
+  /** Of vendors with an HTTP API: key apiKey of the Secret, mittwald: token. */
+  apiKey?: string;
   /** PEM. */
   ca?: string;
   clientCert?: string;

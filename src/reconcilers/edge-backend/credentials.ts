@@ -23,19 +23,18 @@ export async function resolveCredentials(object: EdgeBackend, references: Refere
   if (credentialsSecretRef !== undefined) {
     const data = await load("Secret", credentialsSecretRef.name);
     if (data === undefined) return notFound("Secret", namespace, credentialsSecretRef.name);
-    const username = data.get("username");
-    const password = data.get("password");
-    if (username === undefined) return keyMissing("Secret", namespace, credentialsSecretRef.name, "username");
-    if (password === undefined) return keyMissing("Secret", namespace, credentialsSecretRef.name, "password");
-    // A line feed at the end is what `echo` leaves; no broker password ends so, and it makes every login fail.
-    if (/[\r\n]$/.test(password) || /[\r\n]$/.test(username))
+    const name = credentialsSecretRef.name;
+    const problem =
+      object.spec.kanto === undefined
+        ? takeKey(data, object.spec.mittwald === undefined ? "apiKey" : "token", credentials)
+        : takeLogin(data, credentials);
+    if (problem?.missing !== undefined) return keyMissing("Secret", namespace, name, problem.missing);
+    if (problem !== undefined)
       return {
         ok: false,
         reason: "SecretMalformed",
-        message: `Secret ${namespace}/${credentialsSecretRef.name}: username or password ends with a line break; create it with --from-literal or printf '%s'`,
+        message: `Secret ${namespace}/${name}: ${problem.malformed}; create it with --from-literal or printf '%s'`,
       };
-    credentials.username = username;
-    credentials.password = password;
   }
   if (tls?.caRef !== undefined) {
     const { kind = "Secret", name, key = "ca.crt" } = tls.caRef;
@@ -61,6 +60,33 @@ export async function resolveCredentials(object: EdgeBackend, references: Refere
     credentials.clientKey = key;
   }
   return { ok: true, credentials };
+}
+
+type Problem = { missing: string; malformed?: undefined } | { missing?: undefined; malformed: string };
+
+/** Of a broker. */
+function takeLogin(data: ValueData, credentials: AccountCredentials): Problem | undefined {
+  const username = data.get("username");
+  const password = data.get("password");
+  if (username === undefined) return { missing: "username" };
+  if (password === undefined) return { missing: "password" };
+  // A line feed at the end is what `echo` leaves; no broker password ends so, and it makes every login fail.
+  if (/[\r\n]$/.test(password) || /[\r\n]$/.test(username))
+    return { malformed: "username or password ends with a line break" };
+  credentials.username = username;
+  credentials.password = password;
+  return undefined;
+}
+
+/** Of an HTTP API. It travels in a header, which takes visible ASCII only. */
+function takeKey(data: ValueData, key: string, credentials: AccountCredentials): Problem | undefined {
+  const value = data.get(key);
+  if (value === undefined) return { missing: key };
+  if (/[\r\n]$/.test(value)) return { malformed: `${key} ends with a line break` };
+  if (!/^[\x21-\x7e]+$/.test(value))
+    return { malformed: `${key} is empty or has characters that no HTTP header takes` };
+  credentials.apiKey = value;
+  return undefined;
 }
 
 function notFound(kind: ValueKind, namespace: string, name: string): ResolvedCredentials {
