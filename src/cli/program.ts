@@ -1,9 +1,11 @@
 /**
  * The `drayage` command. Exit codes: 0 done, or stopped in order by a signal; 1 a failure at run time; 2 a command line
- * or variable that cannot be used. Both failures are told by exactly one line on standard error.
+ * or variable that cannot be used; a command may have more (its help lists them). Each failure is told by exactly one line on standard error.
  */
 import { Command, CommanderError } from "commander";
 import { describeError } from "../controller/logging.ts";
+import { ExitError } from "./exit-error.ts";
+import { addKanto } from "./kanto.ts";
 import { addOptions, UsageError } from "./option-table.ts";
 import { readRunOptions, RUN_OPTIONS } from "./run-options.ts";
 import { addSimulate } from "./simulate.ts";
@@ -30,6 +32,7 @@ export async function runCli(context: CliContext): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     context.stderr(`drayage: ${describeError(error)}\n`);
+    if (error instanceof ExitError) return error.exitCode;
     return error instanceof UsageError ? 2 : 1;
   }
 }
@@ -59,6 +62,7 @@ function buildProgram(context: CliContext): Command {
   addOptions(run, RUN_OPTIONS);
 
   addSimulate(program, context);
+  addKanto(program, context);
 
   program
     .command("version")
@@ -96,9 +100,14 @@ function quiet(command: Command, context: CliContext): void {
           .replace(/^error: /, "")
           .replaceAll(/\s*\n\s*/g, " ")
           .replace(/\.$/, "");
-        write(`drayage: ${line}; see drayage --help\n`);
+        write(`drayage: ${line}; see ${pathOf(command)} --help\n`);
       },
     });
+}
+
+/** The words that lead to a command: `drayage simulate kanto`. */
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
 function allCommands(command: Command): Command[] {

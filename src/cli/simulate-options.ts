@@ -1,62 +1,14 @@
-import { readFile } from "node:fs/promises";
 import type { SimulateKantoOptions } from "../simulators/kanto/cli.ts";
-import { type OptionTable, type OptionValues, UsageError } from "./option-table.ts";
-import { brokerUrl, duration, text, truth, wholeNumber } from "./values.ts";
+import { BROKER_OPTIONS, readLogin } from "./broker-options.ts";
+import type { OptionTable, OptionValues } from "./option-table.ts";
+import { duration, text, truth, wholeNumber } from "./values.ts";
 
-const BROKER = "Broker:";
 const FLEET = "Devices:";
 const CONTROL = "Control:";
 
 /** The options of `drayage simulate kanto`. */
 export const SIMULATE_KANTO_OPTIONS = {
-  brokerUrl: {
-    value: "url",
-    group: BROKER,
-    help: "MQTT broker to connect to, mqtt://host:port or mqtts://host:port",
-    parse: brokerUrl(),
-    isConcealed: true,
-    default: "mqtt://127.0.0.1:1883",
-  },
-  username: {
-    value: "name",
-    group: BROKER,
-    help: "user name at the broker",
-    parse: text(),
-    default: undefined,
-    defaultHelp: "none",
-  },
-  passwordFile: {
-    value: "file",
-    group: BROKER,
-    help: "file that holds the password; a password on a command line can be read by everybody on the machine",
-    parse: text(),
-    default: undefined,
-    defaultHelp: "none",
-  },
-  caFile: {
-    value: "file",
-    group: BROKER,
-    help: "PEM file of the authority to trust",
-    parse: text(),
-    default: undefined,
-    defaultHelp: "the machine's own",
-  },
-  certFile: {
-    value: "file",
-    group: BROKER,
-    help: "PEM file of the client certificate; needs --key-file",
-    parse: text(),
-    default: undefined,
-    defaultHelp: "none",
-  },
-  keyFile: {
-    value: "file",
-    group: BROKER,
-    help: "PEM file of the client certificate's key",
-    parse: text(),
-    default: undefined,
-    defaultHelp: "none",
-  },
+  ...BROKER_OPTIONS,
   devices: {
     value: "count",
     group: FLEET,
@@ -118,19 +70,7 @@ type Values = OptionValues<typeof SIMULATE_KANTO_OPTIONS>;
  * @throws UsageError if options contradict each other; Error naming the file that cannot be read.
  */
 export async function simulateKantoOptions(values: Values): Promise<SimulateKantoOptions> {
-  const { username, passwordFile, caFile, certFile, keyFile, controlPort } = values;
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    throw new UsageError("options --cert-file and --key-file are only of use together");
-  }
-  if (passwordFile !== undefined && username === undefined) {
-    throw new UsageError("option --password-file needs --username");
-  }
-  const password = passwordFile === undefined ? "" : (await read("--password-file", passwordFile)).trimEnd();
-  const tls = {
-    ...(caFile === undefined ? {} : { ca: await read("--ca-file", caFile) }),
-    ...(certFile === undefined ? {} : { cert: await read("--cert-file", certFile) }),
-    ...(keyFile === undefined ? {} : { key: await read("--key-file", keyFile) }),
-  };
+  const { controlPort } = values;
   return {
     brokerUrl: values.brokerUrl,
     devices: values.devices,
@@ -139,16 +79,7 @@ export async function simulateKantoOptions(values: Values): Promise<SimulateKant
     pullMs: values.pullTime,
     seed: values.seed,
     externalConnector: values.externalConnector,
-    ...(username === undefined ? {} : { credentials: { username, password } }),
-    ...(Object.keys(tls).length === 0 ? {} : { tls }),
+    ...(await readLogin(values)),
     ...(controlPort === undefined ? {} : { controlPort }),
   };
-}
-
-async function read(option: string, file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    throw new Error(`cannot read the file of ${option}`, { cause: error });
-  }
 }

@@ -84,6 +84,17 @@ export function text(): ValueParser<string> {
   return parser((value) => (value === "" ? problem("a text that is not empty") : { value }));
 }
 
+/** A JSON value. */
+export function json(): ValueParser<unknown> {
+  return parser<unknown>((value) => {
+    try {
+      return { value: JSON.parse(value) as unknown };
+    } catch {
+      return problem(`JSON, such as {"force":true}, true or "a text"`);
+    }
+  });
+}
+
 /** The name of a namespace or Lease: an RFC 1123 label or, with `dots`, a subdomain, as Kubernetes wants them. */
 export function kubernetesName(options: { readonly dots: boolean }): ValueParser<string> {
   return parser((value) => {

@@ -10,7 +10,8 @@ import { quantityBytes, sizeProblem } from "./sizes.ts";
 
 type Spec = DesiredContainer["spec"];
 
-const NAME = /^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$/;
+/** A container's name, as the daemon takes it. */
+export const NAME = /^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$/;
 const VARIABLE = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 /** Longest host name the kernel takes (HOST_NAME_MAX). */
 const LONGEST_HOST_NAME = 64;
@@ -295,13 +296,18 @@ function privilegeProblems(spec: Spec): FieldProblem[] {
 
 function stopProblems(spec: Spec): FieldProblem[] {
   const { signal } = spec.stop ?? {};
-  if (signal === undefined || SIGNALS.has(signal) || /^[1-9][0-9]?$/.test(signal)) return [];
+  if (signal === undefined || isSignal(signal)) return [];
   return [
     invalid(
       "stop.signal",
       `Kanto does not know the signal ${signal}: write a name such as SIGTERM or SIGINT, or a number`,
     ),
   ];
+}
+
+/** Whether the daemon knows a signal of this name (`SIGTERM`) or number (`"15"`). */
+export function isSignal(signal: string): boolean {
+  return SIGNALS.has(signal) || /^[1-9][0-9]?$/.test(signal);
 }
 
 function loggingProblems(spec: Spec): FieldProblem[] {
