@@ -23,7 +23,8 @@ describe("help and version", () => {
       const { code, stdout, stderr } = await cli(args);
       expect(code).toBe(0);
       expect(stderr).toBe("");
-      for (const command of ["run", "simulate", "version"]) expect(stdout).toMatch(new RegExp(`^  ${command}\\b`, "m"));
+      for (const command of ["run", "simulate", "kanto", "version"])
+        expect(stdout).toMatch(new RegExp(`^  ${command}\\b`, "m"));
     },
   );
 
@@ -66,6 +67,10 @@ describe("a command line that cannot be used: exit 2 and exactly one line on sta
     { args: ["--nonsense"], says: "unknown option '--nonsense'" },
     { args: ["version", "extra"], says: "too many arguments" },
     { args: ["simulate", "nonsense"], says: "unknown command 'nonsense'" },
+    { args: ["run", "--bogus"], says: "unknown option '--bogus'; see drayage run --help" },
+    { args: ["--bogus"], says: "unknown option '--bogus'; see drayage --help" },
+    { args: ["simulate", "kanto", "--bogus"], says: "see drayage simulate kanto --help" },
+    { args: ["kanto", "call", "restart"], says: "Allowed choices are create, createWithConfig, start" },
   ])("$args", async ({ args, says }) => {
     const { code, stdout, stderr } = await cli(args);
     expect(code).toBe(2);

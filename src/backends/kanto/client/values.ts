@@ -29,7 +29,12 @@ const name = z.string().regex(NAME, "must be letters, digits, _, . and -, beginn
 const size = z
   .string()
   .refine((text) => parseSize(text) !== undefined, "must be a size with a suffix K, M or G (1024-based), e.g. 64M");
-const swap = z.union([z.literal("-1"), size], { error: 'must be a size such as 128M, or "-1" for no limit' });
+const swap = z
+  .string()
+  .refine(
+    (text) => text === "-1" || parseSize(text) !== undefined,
+    'must be a size with a suffix K, M or G, or "-1" for no limit',
+  );
 const port = z.int().min(1).max(65_535);
 const seconds = z.number().min(0);
 
