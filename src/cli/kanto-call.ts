@@ -1,14 +1,12 @@
 /** `drayage kanto call`: one operation of the vendor's API on one device, by hand. */
-import { randomUUID } from "node:crypto";
 import type { Marker } from "../backends/contract.ts";
 import { KantoClient, type CallResult } from "../backends/kanto/client/client.ts";
 import { meaningOf } from "../backends/kanto/client/meaning.ts";
 import { OPERATIONS, patienceMs, type Call, type OperationName } from "../backends/kanto/client/operations.ts";
 import { BACKEND_DEFAULTS } from "../crds/default-values.ts";
-import { systemClock } from "../kube/clock.ts";
 import { readLogin } from "./broker-options.ts";
 import { ExitError } from "./exit-error.ts";
-import { asOptions, credentialsOf, inventoryOf, SILENT, type DeviceAccess } from "./kanto-device.ts";
+import { asOptions, credentialsOf, handDeps, inventoryOf, specOf, type DeviceAccess } from "./kanto-device.ts";
 import { callOf, targetOf, type CALL_OPTIONS } from "./kanto-options.ts";
 import { type OptionValues, UsageError } from "./option-table.ts";
 import type { CliContext } from "./program.ts";
@@ -79,18 +77,8 @@ async function make(
   timeoutMs: number | undefined,
   signal: AbortSignal,
 ): Promise<CallResult> {
-  const { target, brokerUrl, mqttVersion, serverName, login } = access;
-  const client = new KantoClient(
-    {
-      url: brokerUrl,
-      target,
-      credentials: credentialsOf(login),
-      ...(serverName !== undefined && { serverName }),
-      mqttVersion: mqttVersion === "5" ? 5 : 4,
-      clientId: `drayage-call-${randomUUID().slice(0, 8)}`,
-    },
-    { clock: systemClock, log: SILENT, random: Math.random },
-  );
+  const { target, login } = access;
+  const client = new KantoClient({ spec: specOf(access), credentials: credentialsOf(login), target }, handDeps());
   try {
     const failure = await client.open(signal);
     if (failure !== undefined) return { result: "NotSent", failure };

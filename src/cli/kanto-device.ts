@@ -1,8 +1,9 @@
 /** What `drayage kanto` needs of a device: what it runs, seen by somebody who may look and not touch. */
 import { randomUUID } from "node:crypto";
-import type { AccountCredentials, ObservedContainer } from "../backends/contract.ts";
+import type { AccountCredentials, BackendDeps, ObservedContainer } from "../backends/contract.ts";
 import { createKantoBackend } from "../backends/kanto/index.ts";
 import type { KantoTarget } from "../backends/kanto/topics.ts";
+import type { EdgeBackendSpec } from "../crds/edge-backend.ts";
 import { systemClock } from "../kube/clock.ts";
 import type { BrokerLogin } from "./broker-options.ts";
 import { ExitError } from "./exit-error.ts";
@@ -16,13 +17,28 @@ export interface DeviceAccess {
   login: BrokerLogin;
 }
 
-/** A person at a terminal is told how things end, not how they go. */
-export const SILENT = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-};
+/** The endpoint in the words of an EdgeBackend. Whoever answers the device's identity requests now goes on doing so. */
+export function specOf({ brokerUrl, mqttVersion, serverName }: DeviceAccess, tenant = ""): EdgeBackendSpec {
+  return {
+    kanto: { url: brokerUrl, tenant, mqttVersion, answerIdentity: false, clientIdPrefix: "dr-hand" },
+    ...(serverName !== undefined && { tls: { serverName } }),
+  };
+}
+
+/** For one person at a terminal, who is told how things end, not how they go: a backend that may look, and never acts by itself. */
+export function handDeps(timings: BackendDeps["timings"] = {}): BackendDeps {
+  const nothing = (): void => undefined;
+  return {
+    clock: systemClock,
+    log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+    metrics: { command: nothing, malformed: nothing, reconnect: nothing },
+    fence: { valid: () => false },
+    observeFence: { valid: () => true },
+    random: Math.random,
+    timings,
+    processId: randomUUID(),
+  };
+}
 
 /** As the backend takes them. */
 export function credentialsOf({ credentials, tls }: BrokerLogin): AccountCredentials {
@@ -50,27 +66,11 @@ export async function inventoryOf(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<readonly ObservedContainer[]> {
-  const { target, brokerUrl, mqttVersion, serverName } = access;
-  const backend = createKantoBackend({
-    clock: systemClock,
-    log: SILENT,
-    metrics: { command: () => undefined, malformed: () => undefined, reconnect: () => undefined },
-    fence: { valid: () => false },
-    observeFence: { valid: () => true },
-    random: Math.random,
-    timings: { probeTimeoutMs: Math.min(10_000, timeoutMs) },
-    processId: randomUUID(),
-  });
+  const { target, login } = access;
+  const backend = createKantoBackend(handDeps({ probeTimeoutMs: Math.min(10_000, timeoutMs) }));
   const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
   const stop = (message: string): void => fail(new ExitError(1, message));
-  const account = backend.connect(
-    {
-      // Whoever answers the device now goes on doing so.
-      kanto: { url: brokerUrl, tenant, mqttVersion, answerIdentity: false },
-      ...(serverName !== undefined && { tls: { serverName } }),
-    },
-    credentialsOf(access.login),
-  );
+  const account = backend.connect(specOf(access, tenant), credentialsOf(login));
   const session = account.openDevice({
     backendRef: { name: "" },
     kanto: { thingId: target.thingId, ...(target.topicPrefix !== "" && { topicPrefix: target.topicPrefix }) },

@@ -153,7 +153,7 @@ export class KantoAccount implements Account {
 }
 
 /** What carries the envelopes, by EdgeBackend.spec.kanto.transport; index.ts refuses what is not there. */
-function createTransport(options: TransportOptions, deps: TransportDeps): Transport {
+export function createTransport(options: TransportOptions, deps: TransportDeps): Transport {
   const transport = options.kanto.transport ?? BACKEND_DEFAULTS.kanto.transport;
   switch (transport) {
     case "Local":

@@ -150,7 +150,7 @@ describe("on a device that answers", () => {
     device.faults.command({ operation: "createWithConfig", effect: { kind: "delay", ms: 1_500 } });
     const calling = call("createWithConfig", "--image", IMAGE);
     await until(() => received().length > 0, "the create");
-    expect(broker.dropClients((id) => id.startsWith("drayage-call"))).toBe(1);
+    expect(broker.dropClients((id) => id.startsWith("dr-hand"))).toBe(1);
     expect((await calling).code).toBe(0);
     expect(received()).toEqual(["createWithConfig"]);
   });

@@ -5,33 +5,21 @@
  * Before anything else is sent, a harmless probe asks whether the device takes commands at all. So an operation that stays unanswered was
  * most probably received, and a device that is switched off is told from one whose answer was lost.
  */
-import type { AccountCredentials, AccountStatus, BackendClock, BackendLog } from "../../contract.ts";
+import type { EdgeBackendSpec } from "../../../crds/edge-backend.ts";
+import type { AccountCredentials, AccountStatus, BackendClock, BackendDeps } from "../../contract.ts";
 import type { BackendFailure } from "../../errors.ts";
-import { BrokerConnection } from "../connection.ts";
+import { createTransport } from "../account.ts";
 import { FACTORY_FEATURE, PROBE_OPERATION, readAnswer, type Answer, type Operation } from "../envelope.ts";
 import { Outbox } from "../outbox.ts";
-import { kantoTopics, routeTopic, type KantoTarget, type KantoTopics } from "../topics.ts";
+import type { KantoTarget } from "../topics.ts";
+import type { Inbound, Transport } from "../transport.ts";
 import { wireOperation, type Call } from "./operations.ts";
 
 export interface KantoClientOptions {
-  /** mqtt://, mqtts://, ws:// or wss://, without credentials. */
-  url: string;
-  target: KantoTarget;
+  /** The endpoint and how it is spoken to, as an EdgeBackend has it; already validated. */
+  spec: EdgeBackendSpec;
   credentials: AccountCredentials;
-  /** Expected in the broker's certificate. Default: the host of the url. */
-  serverName?: string;
-  /** Default 4 (3.1.1). */
-  mqttVersion?: 4 | 5;
-  /** Client id at the broker; another connection with the same one would be thrown off. */
-  clientId: string;
-  /** How long a device may take to show that it takes commands, ms. Default 10 s, as in the operator. */
-  probeTimeoutMs?: number;
-}
-
-export interface KantoClientDeps {
-  clock: BackendClock;
-  log: BackendLog;
-  random(): number;
+  target: KantoTarget;
 }
 
 /** How a call ended. */
@@ -48,60 +36,52 @@ export type CallResult =
 type Reply =
   | { kind: "Answer"; requestId: string; answer: Answer }
   | { kind: "Silence"; requestId: string; why: string }
-  | { kind: "Refused"; requestId: string; code: number }
+  | { kind: "Refused"; requestId: string; reason: string; denied: boolean }
   | { kind: "NotSent" };
 
+/** How long a device may take to show that it takes commands, ms; as in the operator. */
 const PROBE_TIMEOUT_MS = 10_000;
-const RECONNECT_INITIAL_MS = 500;
-const RECONNECT_MAX_MS = 10_000;
 
-/** A connection to one device's broker, for a few calls. */
+/** A connection to one device's endpoint, for a few calls. */
 export class KantoClient {
-  readonly #options: KantoClientOptions;
   readonly #clock: BackendClock;
-  readonly #topics: KantoTopics;
-  readonly #connection: BrokerConnection;
+  readonly #probeTimeoutMs: number;
+  readonly #transport: Transport;
   readonly #outbox: Outbox;
   readonly #waiting = new Map<string, (answer: Answer) => void>();
   readonly #opening = Promise.withResolvers<BackendFailure | undefined>();
   /** Answers will reach us. */
-  #subscribed = false;
+  #up = false;
 
-  constructor(options: KantoClientOptions, deps: KantoClientDeps) {
-    const { target } = options;
-    this.#options = options;
+  /** @param deps neither fence is asked: whoever calls by hand decides for himself. */
+  constructor({ spec, credentials, target }: KantoClientOptions, deps: BackendDeps) {
+    const { kanto } = spec;
+    if (kanto === undefined) throw new RangeError("not an EdgeBackend of type kanto");
     this.#clock = deps.clock;
-    this.#topics = kantoTopics(target);
-    this.#connection = new BrokerConnection(
+    this.#probeTimeoutMs = deps.timings.probeTimeoutMs ?? PROBE_TIMEOUT_MS;
+    this.#transport = createTransport(
+      { spec, kanto, credentials },
       {
-        url: options.url,
-        version: options.mqttVersion ?? 4,
-        clientId: options.clientId,
-        credentials: options.credentials,
-        ...(options.serverName !== undefined && { serverName: options.serverName }),
-        reconnectInitialMs: RECONNECT_INITIAL_MS,
-        reconnectMaxMs: RECONNECT_MAX_MS,
+        ...deps,
+        onStatus: (status) => this.#onStatus(status),
+        onNotice: () => undefined,
+        malformed: (kind) => deps.metrics.malformed("kanto", kind),
       },
-      {
-        opened: () => void this.#subscribe(),
-        closed: () => void (this.#subscribed = false),
-        message: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
-        status: (status) => this.#onStatus(status),
-        notice: () => undefined,
-        reconnected: () => undefined,
+    );
+    const link = this.#transport.attach(target, {
+      up: () => {
+        this.#up = true;
+        this.#opening.resolve(undefined);
       },
-      deps,
-    );
-    this.#outbox = new Outbox(
-      target,
-      this.#topics,
-      (topic, payload, done) => this.#subscribed && this.#connection.publish(topic, payload, done),
-      deps.clock,
-    );
+      down: () => void (this.#up = false),
+      refused: (message) => this.#opening.resolve({ class: "Unauthorized", message }),
+      receive: (inbound) => this.#onInbound(inbound),
+    });
+    this.#outbox = new Outbox(target, link, deps.clock);
   }
 
   /**
-   * Connects and subscribes. Unlike the operator it does not keep at it: the first failure is told.
+   * Connects. Unlike the operator it does not keep at it: the first failure is told.
    *
    * @returns why it could not; undefined if calls can be made.
    */
@@ -110,7 +90,7 @@ export class KantoClient {
     const onAbort = (): void => resolve({ class: "Unreachable", message: "stopped before the broker was connected" });
     signal?.addEventListener("abort", onAbort);
     if (signal?.aborted === true) onAbort();
-    else this.#connection.start();
+    else this.#transport.start();
     return promise.finally(() => signal?.removeEventListener("abort", onAbort));
   }
 
@@ -122,14 +102,21 @@ export class KantoClient {
    */
   async call(call: Call, timeoutMs: number, signal?: AbortSignal): Promise<CallResult> {
     const probe = { feature: FACTORY_FEATURE, operation: PROBE_OPERATION, value: {} };
-    const sign = await this.#request("probe", probe, this.#options.probeTimeoutMs ?? PROBE_TIMEOUT_MS, signal);
+    const sign = await this.#request("probe", probe, this.#probeTimeoutMs, signal);
     if (sign.kind !== "Answer") return { result: "NotSent", failure: noSign(sign) };
-    const reply = await this.#request("call", wireOperation(call), timeoutMs, signal);
+    let reply: Reply;
+    try {
+      reply = await this.#request("call", wireOperation(call), timeoutMs, signal);
+    } catch (error) {
+      // Thrown by the encoder, before anything was sent.
+      if (!(error instanceof RangeError)) throw error;
+      return { result: "NotSent", failure: { class: "Invalid", reason: "InvalidSpec", message: error.message } };
+    }
     switch (reply.kind) {
       case "NotSent":
         return { result: "NotSent", failure: lostBefore };
       case "Refused":
-        return { result: "NotSent", failure: brokerRefuses(reply.code) };
+        return { result: "NotSent", failure: endpointRefuses(reply) };
       case "Silence": {
         const { requestId, why } = reply;
         return { result: "Unanswered", requestId, failure: { class: "Ambiguous", message: why } };
@@ -147,16 +134,16 @@ export class KantoClient {
 
   /** Ends the connection; a call that waits stays unanswered by its own timeout. */
   close(): Promise<void> {
-    return this.#connection.close();
+    return this.#transport.close();
   }
 
   #request(prefix: string, operation: Operation, timeoutMs: number, signal?: AbortSignal): Promise<Reply> {
     const { promise, resolve } = Promise.withResolvers<Reply>();
-    const sent = this.#outbox.request(prefix, operation, (result) => {
+    if (!this.#up) return Promise.resolve({ kind: "NotSent" });
+    const sent = this.#outbox.request(prefix, operation, timeoutMs, (result) => {
       // An unconfirmed one may have arrived: its answer is waited for.
-      if (sent !== undefined && result.kind === "Refused") {
-        resolve({ kind: "Refused", requestId: sent.requestId, code: result.code });
-      }
+      if (sent === undefined || result.kind !== "Refused") return;
+      resolve({ ...result, requestId: sent.requestId });
     });
     if (sent === undefined) return Promise.resolve({ kind: "NotSent" });
     const { requestId, seq } = sent;
@@ -176,29 +163,12 @@ export class KantoClient {
     });
   }
 
-  async #subscribe(): Promise<void> {
-    try {
-      await this.#connection.subscribe(this.#topics.filters);
-    } catch (error) {
-      const cause = error instanceof Error ? error.message : "unknown error";
-      const filters = this.#topics.filters.join(", ");
-      this.#opening.resolve({
-        class: "Unauthorized",
-        message: `the broker refuses the subscription to this device's topics (${cause}): allow ${filters}`,
-      });
-      return;
-    }
-    this.#subscribed = true;
-    this.#opening.resolve(undefined);
-  }
-
-  #onMessage(topic: string, payload: Buffer, retained: boolean): void {
-    const route = routeTopic(this.#options.target, topic);
-    // Everything else on these topics is for others; a retained answer is somebody's leftover.
-    if (route?.kind !== "Response" || retained) return;
-    const { requestId, status } = route;
+  #onInbound(inbound: Inbound): void {
+    // Everything else is for others.
+    if (inbound.kind !== "Response") return;
+    const { requestId, status, payload } = inbound;
     const damaged = { status, message: "", value: undefined, refused: false };
-    this.#waiting.get(requestId)?.(readAnswer(status, payload.toString("utf8")) ?? damaged);
+    this.#waiting.get(requestId)?.(readAnswer(status, payload) ?? damaged);
   }
 
   #onStatus(status: AccountStatus): void {
@@ -221,7 +191,7 @@ function noSign(reply: Exclude<Reply, { kind: "Answer" }>): BackendFailure {
     case "NotSent":
       return lostBefore;
     case "Refused":
-      return brokerRefuses(reply.code);
+      return endpointRefuses(reply);
     case "Silence":
       return {
         class: "Unreachable",
@@ -232,8 +202,7 @@ function noSign(reply: Exclude<Reply, { kind: "Answer" }>): BackendFailure {
   }
 }
 
-/** MQTT 5: the PUBACK's reason code (3.4.2.1). */
-function brokerRefuses(code: number): BackendFailure {
-  const message = `the broker refuses to pass commands on (reason 0x${code.toString(16)})`;
-  return { class: "Unauthorized", message };
+function endpointRefuses({ reason, denied }: Reply & { kind: "Refused" }): BackendFailure {
+  const message = `commands are not passed on: ${reason}`;
+  return denied ? { class: "Unauthorized", message } : { class: "Transient", message };
 }
