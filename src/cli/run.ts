@@ -71,13 +71,16 @@ export async function run(options: RunOptions, context: RunContext): Promise<voi
       metrics: metrics.forStatus([RESOURCES.backends, RESOURCES.devices, RESOURCES.containers].map(resourceName)),
       intervals: { ...DEFAULT_INTERVALS, soonMs: options.statusInterval },
     });
+    let told: string | undefined;
     manager.addPreparation({
       name: "the API server",
       isFatal: (error) => error instanceof OwnerIdError || error instanceof HashKeyError,
       run: async (signal) => {
         const ownerId = options.ownerId ?? (await readClusterUid(client, signal));
         const ownerIdIsExplicit = options.ownerId !== undefined;
-        log.info({ ownerId, ownerIdIsExplicit }, "owner id");
+        // The preparation is repeated until the API server lets it pass.
+        if (ownerId !== told) log.info({ ownerId, ownerIdIsExplicit }, "owner id");
+        told = ownerId;
         const runtime: Runtime = {
           options,
           clock,

@@ -204,13 +204,16 @@ const spec = object("Which account or broker, and how to use it.", {
   mittwald: mittwald.exactOptional(),
   credentialsSecretRef: localRef("Secret with the credentials; its keys stand at each vendor block.").exactOptional(),
   tls: tls.exactOptional(),
-  rateLimit: object("Limits on requests to the vendor, for the whole account.", {
-    requestsPerSecond: int("Requests per second on average.", 1, 1000, {
-      default: RATE.requestsPerSecond,
-    }).exactOptional(),
-    burst: int("Requests that may be made at once after a rest.", 1, 10_000, { default: RATE.burst }).exactOptional(),
-    concurrency: int("Requests under way at the same time.", 1, 1000, { default: RATE.concurrency }).exactOptional(),
-  }).exactOptional(),
+  rateLimit: object(
+    "Limits on HTTP requests to the vendor, for the whole account. Over MQTT there are none: each device is sent one command at a time.",
+    {
+      requestsPerSecond: int("Requests per second on average.", 1, 1000, {
+        default: RATE.requestsPerSecond,
+      }).exactOptional(),
+      burst: int("Requests that may be made at once after a rest.", 1, 10_000, { default: RATE.burst }).exactOptional(),
+      concurrency: int("Requests under way at the same time.", 1, 1000, { default: RATE.concurrency }).exactOptional(),
+    },
+  ).exactOptional(),
   observeIntervalSeconds: seconds(
     `How often state is polled, or, where it is pushed, after how much silence presence is probed. For kanto the default is ${BACKEND_DEFAULTS.kantoObserveIntervalSeconds}.`,
     1,
