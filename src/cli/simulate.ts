@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { addOptions, readOptions, UsageError } from "./option-table.ts";
 import type { CliContext } from "./program.ts";
+import { SIMULATE_HIVEON_OPTIONS, simulateHiveonOptions } from "./simulate-hiveon-options.ts";
 import { SIMULATE_KANTO_OPTIONS, simulateKantoOptions } from "./simulate-options.ts";
 
 const EXAMPLES = `
@@ -41,4 +42,33 @@ export function addSimulate(program: Command, context: CliContext): void {
     })
     .addHelpText("after", EXAMPLES);
   addOptions(kanto, SIMULATE_KANTO_OPTIONS);
+  addHiveon(simulate, context);
+}
+
+const HIVEON_EXAMPLES = `
+Examples:
+  Three machines for rent, an hour of rent each minute, and the books on the control endpoint:
+    drayage simulate hiveon --speed 60 --control-port 8096
+`;
+
+function addHiveon(simulate: Command, context: CliContext): void {
+  const hiveon = simulate
+    .command("hiveon")
+    .summary("the Hiveon vendors API, with machines for rent")
+    .description(
+      "Runs an API on 127.0.0.1 that answers as Hiveon's vendors API does, rents machines out and meters them, until SIGTERM or " +
+        "SIGINT. Nothing costs anything. Durations are written with their unit: 500ms, 2s.",
+    )
+    .action(async (given: Record<string, unknown>) => {
+      const options = await simulateHiveonOptions(readOptions(SIMULATE_HIVEON_OPTIONS, given, context.env));
+      const { simulateHiveon } = await import("../simulators/hiveon/cli.ts");
+      const print = (line: string): void => context.stdout(`${line}\n`);
+      const onReady: NonNullable<Parameters<typeof simulateHiveon>[0]["onReady"]> = ({ vendor, controlUrl }) => {
+        print(`simulated Hiveon API on ${vendor.url}: ${vendor.platform.machines().length} machines for rent`);
+        if (controlUrl !== undefined) print(`control endpoint: ${controlUrl}`);
+      };
+      await simulateHiveon({ ...options, log: print, onReady }, context.signal);
+    })
+    .addHelpText("after", HIVEON_EXAMPLES);
+  addOptions(hiveon, SIMULATE_HIVEON_OPTIONS);
 }

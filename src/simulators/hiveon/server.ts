@@ -1,0 +1,289 @@
+// The vendor's HTTP API on loopback, with faults on demand. Paths: https://clore-docs.hiveon.ai/api-endpoints. There is no list of deployments,
+// no restart and no log: a client that comes to depend on one gets 404.
+
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { sleep, systemClock, type Clock } from "../clock.ts";
+import { Platform, type Answer } from "./platform.ts";
+import {
+  DEFAULT_QUIRKS,
+  type Effect,
+  type HiveonOptions,
+  type Quirks,
+  type Rental,
+  type Rule,
+  type SeenRequest,
+} from "./types.ts";
+import { Webhooks } from "./webhooks.ts";
+
+const BASE = "/vendors/v1/machines/deployments";
+const LARGEST_BODY = 10_000_000;
+
+export interface HiveonSimulator {
+  /** `http://127.0.0.1:<port>` */
+  readonly url: string;
+  readonly platform: Platform;
+  readonly quirks: Quirks;
+  readonly webhooks: Webhooks | undefined;
+  rentals(): Rental[];
+  /** All requests so far. */
+  requests(): readonly SeenRequest[];
+  /** How the key is taken: `ok`, or refused with 401 or 403 whatever it is. */
+  authorize(how: "ok" | 401 | 403): void;
+  setApiKey(key: string): void;
+  /** Puts a rule in force; of several that match, the oldest acts. @returns how often it has struck. */
+  fault(rule: Rule): { hits(): number; remove(): void };
+  clearFaults(): void;
+  /** The whole API is down: the port is closed and every connection reset. @returns how to open it again. */
+  outage(): Promise<() => Promise<void>>;
+  stop(): Promise<void>;
+}
+
+interface ActiveRule {
+  rule: Rule;
+  seen: number;
+  hits: number;
+}
+
+interface MutableRequest extends SeenRequest {
+  status: number | undefined;
+}
+
+/** @throws when the port is taken. */
+export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulator> {
+  const clock: Clock = options.clock ?? systemClock;
+  const quirks: Quirks = { ...DEFAULT_QUIRKS, ...options.quirks };
+  const webhooks = options.webhook === undefined ? undefined : new Webhooks(options.webhook, clock);
+  const platform = new Platform(options, quirks, (event) => webhooks?.tell(event));
+  const seen: MutableRequest[] = [];
+  const rules = new Set<ActiveRule>();
+  const closing = new AbortController();
+  let apiKey = options.apiKey ?? "hiveon-key";
+  let authorization: "ok" | 401 | 403 = "ok";
+
+  const route = (request: IncomingMessage): { kind: SeenRequest["kind"]; run: (body: string) => Answer } => {
+    const path = new URL(request.url ?? "/", "http://localhost").pathname;
+    const { method } = request;
+    const tail = path.startsWith(`${BASE}/`)
+      ? path
+          .slice(BASE.length + 1)
+          .split("/")
+          .map(decodeURIComponent)
+      : [];
+    const [id = "", action, ...more] = tail;
+    if (method === "POST" && id === "start" && tail.length === 1)
+      return { kind: "start", run: (body) => platform.start(parse(body)) };
+    if (method === "POST" && action === "stop" && more.length === 0)
+      return { kind: "stop", run: (body) => stop(platform, id, body) };
+    const other = quirks.externalIdPath === undefined ? undefined : idIn(quirks.externalIdPath, path);
+    if (method === "GET" && other !== undefined)
+      return { kind: "status", run: () => platform.look(other, { own: false, external: true }) };
+    if (method === "GET" && tail.length === 1 && id !== "")
+      return {
+        kind: "status",
+        run: () => platform.look(id, { own: true, external: quirks.externalIdPath === undefined }),
+      };
+    return { kind: "other", run: () => ({ status: 404, error: "Not Found" }) };
+  };
+
+  const take = (kind: SeenRequest["kind"]): Effect | undefined => {
+    for (const active of rules) {
+      const { match, skip = 0, times = 1, effect } = active.rule;
+      if (match !== undefined && match !== kind) continue;
+      if (times !== "all" && active.hits >= times) continue;
+      if (active.seen++ < skip) continue;
+      active.hits += 1;
+      return effect;
+    }
+    return undefined;
+  };
+
+  const refused = (request: IncomingMessage): Answer | undefined => {
+    if (authorization === 403) return { status: 403, error: "the caller lacks the role" };
+    if (authorization === 401 || request.headers["x-api-key"] !== apiKey) return { status: 401, error: "Unauthorized" };
+    return undefined;
+  };
+
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { kind, run } = route(request);
+    const entry: MutableRequest = { kind, method: request.method ?? "", path: request.url ?? "", status: undefined };
+    seen.push(entry);
+    const body = await readBody(request);
+    const effect = take(kind);
+    const work = (): Answer => refused(request) ?? run(body);
+    if (effect?.kind === "delay") await sleep(clock, effect.ms, closing.signal);
+    const done =
+      effect === undefined || effect.kind === "delay" || ("when" in effect && effect.when === "after")
+        ? work()
+        : undefined;
+    options.log?.(
+      `${entry.method} ${entry.path} ${effect === undefined ? (done?.status ?? "") : `fault ${effect.kind}`}`,
+    );
+    if (effect === undefined || effect.kind === "delay") {
+      entry.status = done?.status ?? 500;
+      send(response, done ?? { status: 500, error: "" }, quirks);
+      return;
+    }
+    entry.status = effect.kind === "answer" ? effect.status : 0;
+    strike(effect, request, response, closing.signal, quirks);
+  };
+
+  const listen = async (port: number): Promise<Server> => {
+    const made = createServer((request, response) => {
+      handle(request, response).catch(() => request.socket.destroy());
+    });
+    made.listen(port, "127.0.0.1");
+    await once(made, "listening");
+    return made;
+  };
+  let server = await listen(options.port ?? 0);
+  const address = server.address();
+  const port = address === null || typeof address === "string" ? 0 : address.port;
+  const shut = async (): Promise<void> => {
+    if (!server.listening) return;
+    const closed = once(server, "close");
+    server.close();
+    server.closeAllConnections();
+    await closed;
+  };
+
+  return {
+    url: `http://127.0.0.1:${port}`,
+    platform,
+    quirks,
+    webhooks,
+    rentals: () => platform.rentals(),
+    requests: () => seen,
+    authorize: (how) => {
+      authorization = how;
+    },
+    setApiKey: (key) => {
+      apiKey = key;
+    },
+    fault: (rule) => {
+      const active: ActiveRule = { rule, seen: 0, hits: 0 };
+      rules.add(active);
+      return { hits: () => active.hits, remove: () => void rules.delete(active) };
+    },
+    clearFaults: () => rules.clear(),
+    outage: async () => {
+      await shut();
+      return async () => {
+        server = await listen(port);
+      };
+    },
+    stop: async () => {
+      closing.abort();
+      await shut();
+      await webhooks?.close();
+    },
+  };
+}
+
+function stop(platform: Platform, id: string, body: string): Answer {
+  const json = body === "" ? {} : parse(body);
+  if (typeof json !== "object" || json === null || Array.isArray(json))
+    return { status: 400, error: "the request body must be a JSON object" };
+  const { metadata } = json as { metadata?: unknown };
+  if (metadata !== undefined && (typeof metadata !== "object" || metadata === null))
+    return { status: 400, error: "metadata must be an object" };
+  return platform.stop(id);
+}
+
+/** The id in a path by a template with `{id}`. */
+function idIn(template: string, path: string): string | undefined {
+  const [before = "", after = ""] = template.split("{id}");
+  if (!path.startsWith(before) || !path.endsWith(after)) return undefined;
+  const id = path.slice(before.length, path.length - after.length);
+  return id === "" || id.includes("/") ? undefined : decodeURIComponent(id);
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > LARGEST_BODY) throw new Error("body too large");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** gRPC's codes, as grpc-gateway writes them. */
+const GRPC_CODES: Readonly<Record<number, number>> = {
+  400: 3,
+  401: 16,
+  403: 7,
+  404: 5,
+  409: 6,
+  429: 8,
+  500: 13,
+  503: 14,
+};
+
+function send(response: ServerResponse, answer: Answer, quirks: Quirks): void {
+  if ("body" in answer) {
+    response.writeHead(answer.status, { "content-type": "application/json" });
+    response.end(JSON.stringify(answer.body));
+    return;
+  }
+  const { status, error } = answer;
+  if (quirks.errorBody === "empty") {
+    response.writeHead(status);
+    response.end();
+    return;
+  }
+  const body = quirks.errorBody === "grpc" ? { code: GRPC_CODES[status] ?? 2, message: error, details: [] } : { error };
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify(body));
+}
+
+function strike(
+  effect: Exclude<Effect, { kind: "delay" }>,
+  request: IncomingMessage,
+  response: ServerResponse,
+  closing: AbortSignal,
+  quirks: Quirks,
+): void {
+  switch (effect.kind) {
+    case "reset":
+      request.socket.resetAndDestroy();
+      return;
+    case "hang":
+      return;
+    case "answer": {
+      if (effect.retryAfterS !== undefined) response.setHeader("retry-after", String(effect.retryAfterS));
+      if (effect.html === true) {
+        response.writeHead(effect.status, { "content-type": "text/html" });
+        response.end("<html><head><title>Gateway</title></head><body>something in between</body></html>");
+        return;
+      }
+      send(response, { status: effect.status, error: "internal error" }, quirks);
+      return;
+    }
+    case "endless": {
+      response.writeHead(200, { "content-type": "application/json" });
+      const pour = (): void => {
+        let room = true;
+        while (room && !response.destroyed && !closing.aborted) room = response.write(" ".repeat(65_536));
+        if (!response.destroyed && !closing.aborted) response.once("drain", pour);
+      };
+      pour();
+      return;
+    }
+    case "redirect":
+      response.writeHead(302, { location: effect.to });
+      response.end();
+      return;
+    default:
+      effect satisfies never;
+  }
+}
