@@ -24,6 +24,7 @@ export const DEVICE_DEFAULTS = {
   offlineReadiness: "Unknown",
   suspend: false,
   deletion: { graceSeconds: 300 },
+  kanto: { metrics: { enabled: false, frequencySeconds: 30 } },
 } as const;
 
 export const BACKEND_DEFAULTS = {

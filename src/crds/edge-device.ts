@@ -5,7 +5,7 @@ import { conditions, EXTERNAL_ID, observedGeneration } from "./conditions.ts";
 import { DEVICE_DEFAULTS } from "./default-values.ts";
 import { graceSeconds } from "./lifecycle.ts";
 import { exactlyOne, namespaceName, objectName } from "./references.ts";
-import { choice, flag, immutable, int, list, object, ruled, text, time } from "./schema.ts";
+import { choice, flag, immutable, int, list, object, ruled, seconds, text, time } from "./schema.ts";
 
 /** Vendor blocks, here and in EdgeBackend. */
 export const VENDORS = ["kanto", "alpon", "hiveon", "mittwald"] as const;
@@ -28,6 +28,21 @@ const fixedTarget = (field: string) =>
 /** `namespace:name`, as Ditto spells ids. */
 const THING_ID = /^[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.:-]+$/;
 
+const metrics = object("Whether the device reports what its containers use, for /metrics.", {
+  enabled: flag("True: the device is asked to report through Kanto's Metrics feature.", {
+    default: DEVICE_DEFAULTS.kanto.metrics.enabled,
+  }).exactOptional(),
+  frequencySeconds: seconds("Time between two reports.", 5, 3600, {
+    default: DEVICE_DEFAULTS.kanto.metrics.frequencySeconds,
+  }).exactOptional(),
+});
+
+/** The same target; other settings of the block may change. */
+const SAME_KANTO_TARGET = {
+  rule: "self.thingId == oldSelf.thingId && has(self.topicPrefix) == has(oldSelf.topicPrefix) && (!has(self.topicPrefix) || self.topicPrefix == oldSelf.topicPrefix)",
+  message: fixedTarget("thingId and topicPrefix").message,
+};
+
 const kanto = ruled(
   object("A device with Eclipse Kanto.", {
     thingId: text(
@@ -42,8 +57,9 @@ const kanto = ruled(
         fix: "write a topic without +, # or space that ends with /, e.g. site-7/",
       },
     ).exactOptional(),
+    metrics: metrics.exactOptional(),
   }),
-  [fixedTarget("thingId and topicPrefix")],
+  [SAME_KANTO_TARGET],
 );
 
 const alpon = object("A Sixfab ALPON.", {

@@ -76,6 +76,7 @@ const FREE: [string, Kind, LooseSpec, LooseSpec][] = [
   ["removing all that is optional", "EdgeContainer", { name: "a", suspend: true }, { name: null, suspend: null }],
   ["the price of a rental", "EdgeDevice", hiveon, { hiveon: { machinePriceId: "p2" } }],
   ["architecture", "EdgeDevice", {}, { architecture: "amd64" }],
+  ["whether a device reports metrics", "EdgeDevice", {}, { kanto: { metrics: { enabled: true } } }],
   ["the url of a backend", "EdgeBackend", {}, { kanto: { url: "mqtts://other:8883" } }],
   ["credentials of a backend", "EdgeBackend", {}, { credentialsSecretRef: { name: "other" } }],
 ];

@@ -6,7 +6,7 @@ export const GOOD: GoodSpecs = {
   "the least": {},
   "backend elsewhere": { backendRef: { name: "broker", namespace: "platform" } },
   everything: {
-    kanto: { thingId: "a:b", topicPrefix: "site-7/" },
+    kanto: { thingId: "a:b", topicPrefix: "site-7/", metrics: { enabled: true, frequencySeconds: 60 } },
     architecture: "arm64",
     offlineReadiness: "LastKnown",
     suspend: true,
@@ -31,6 +31,11 @@ export const BAD: BadSpecs = {
     { kanto: { thingId: "a:b", topicPrefix: "site" } },
     "spec.kanto.topicPrefix",
     "ends with /",
+  ],
+  "metrics more often than the daemon bears": [
+    { kanto: { thingId: "a:b", metrics: { enabled: true, frequencySeconds: 1 } } },
+    "spec.kanto.metrics.frequencySeconds",
+    "5",
   ],
   "asset id with a path": [{ kanto: undefined, alpon: { assetId: "../1" } }, "spec.alpon.assetId"],
   "rental without price": [
