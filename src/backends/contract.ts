@@ -124,6 +124,24 @@ export interface DeviceSnapshot {
   inFlight?: InFlight;
 }
 
+/** What a container uses, as its device reported last; what was not reported is absent. Values are finite and not negative. */
+export interface ContainerUsage {
+  /** Processor time since the report before, as a share of all processors of the device: 1 is all of them. */
+  readonly cpuRatio?: number;
+  /** Memory, without what the system could reclaim at once. */
+  readonly memoryUsedBytes?: number;
+  /** Its memory limit, or the device's memory where that is less. */
+  readonly memoryLimitBytes?: number;
+  /** Read from and written to block devices since the container's start. */
+  readonly ioReadBytes?: number;
+  readonly ioWrittenBytes?: number;
+  /** Received and sent over the network since the container's start. */
+  readonly networkReceivedBytes?: number;
+  readonly networkTransmittedBytes?: number;
+  /** Processes and threads. */
+  readonly pids?: number;
+}
+
 /** The command that holds a device's slot. */
 export interface InFlight {
   commandId: string;
@@ -201,8 +219,23 @@ export interface DeviceSession {
   settle(operationId: string): "Open" | "Closed";
   /** Asks for a full inventory soon, coalesced; answers with a Synced event. */
   resync(reason: string): void;
-  /** Ends the session: no further event. A command in flight is abandoned, not recalled. */
-  close(): Promise<void>;
+  /**
+   * Takes over what may change of a device's spec while its session lives, e.g. whether it reports metrics. Idempotent; called in each
+   * pass. Absent where nothing may.
+   */
+  configure?(device: EdgeDeviceSpec): void;
+  /**
+   * What the device's containers use, by external id: only of those that run or are paused, only if the spec asks for it, and nothing that
+   * is out of date. Absent where the vendor reports nothing.
+   */
+  usage?(): ReadonlyMap<string, ContainerUsage>;
+  /**
+   * Ends the session: no further event. A command in flight is abandoned, not recalled.
+   *
+   * @param reason `Left` (default): the device is given up, so what was asked of it is called off where that can be done at once.
+   *   `Ending`: the process ends, and another one carries on.
+   */
+  close(reason?: "Left" | "Ending"): Promise<void>;
 }
 
 /** State of the connection to an account or broker. */

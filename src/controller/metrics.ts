@@ -180,6 +180,11 @@ export class Metrics {
     };
   }
 
+  /** Has something run before each reading of the metrics, for values that are computed rather than counted. */
+  beforeReading(collect: () => void): void {
+    this.#collectors.push(collect);
+  }
+
   /** All metrics in the Prometheus text format, and its content type. */
   async expose(): Promise<{ readonly contentType: string; readonly text: string }> {
     for (const collect of this.#collectors) collect();

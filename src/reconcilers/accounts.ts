@@ -10,11 +10,14 @@ import type {
   AccountNotice,
   Backend,
   BackendType,
+  ConnectionState,
+  ContainerUsage,
   DeviceSession,
   SessionEvent,
 } from "../backends/contract.ts";
 import type { EdgeBackend } from "../crds/edge-backend.ts";
 import type { EdgeDevice } from "../crds/edge-device.ts";
+import { keyString } from "../kube/resource.ts";
 import type { ObjectKey } from "../kube/types.ts";
 
 /** Told about every change that should wake a reconciler. */
@@ -40,7 +43,15 @@ interface DeviceEntry {
   backendUid: string;
   fingerprint: string;
   session: DeviceSession;
+  /** As its session told last. */
+  connected: boolean;
   unsubscribe: () => void;
+}
+
+/** The devices of one backend; counted as they change, since one broker may carry thousands. */
+interface Fleet {
+  readonly uids: Set<string>;
+  connected: number;
 }
 
 /** Registry of live accounts and sessions, by uid of their objects. */
@@ -49,6 +60,11 @@ export class Accounts {
   readonly #listener: AccountsListener;
   readonly #accounts = new Map<string, AccountEntry>();
   readonly #devices = new Map<string, DeviceEntry>();
+  /** By `namespace/name` and by session: uids of #devices. */
+  readonly #byKey = new Map<string, string>();
+  readonly #bySession = new Map<DeviceSession, string>();
+  /** By uid of the EdgeBackend. */
+  readonly #fleets = new Map<string, Fleet>();
   readonly #judged = new Set<string>();
 
   /** @param backends the vendors this program was built with. */
@@ -113,7 +129,7 @@ export class Accounts {
   dropAccount(uid: string): void {
     const entry = this.#accounts.get(uid);
     if (entry === undefined) return;
-    for (const [deviceUid, device] of this.#devices) if (device.backendUid === uid) this.dropDevice(deviceUid);
+    for (const deviceUid of this.#fleets.get(uid)?.uids ?? []) this.dropDevice(deviceUid);
     this.#accounts.delete(uid);
     entry.unsubscribe();
     void entry.account.close();
@@ -122,24 +138,69 @@ export class Accounts {
   /** The session of this device, opened on its backend's account. Throws TargetError if the target does not fit. */
   ensureDevice(device: EdgeDevice, backendUid: string, account: Account): DeviceSession {
     const uid = device.metadata.uid;
-    const fingerprint = JSON.stringify(device.spec);
+    const fingerprint = deviceFingerprint(device);
     const present = this.#devices.get(uid);
     if (present !== undefined) {
-      if (present.fingerprint === fingerprint && present.backendUid === backendUid) return present.session;
+      if (present.fingerprint === fingerprint && present.backendUid === backendUid) {
+        present.session.configure?.(device.spec);
+        return present.session;
+      }
       this.dropDevice(uid);
     }
     const key = { namespace: device.metadata.namespace ?? "", name: device.metadata.name };
     this.forgetDevice(key);
     const session = account.openDevice(device.spec);
     // One target, one session: it passes from the EdgeDevice that had it to this one.
-    for (const [other, entry] of this.#devices)
-      if (entry.session === session) {
-        this.#devices.delete(other);
-        entry.unsubscribe();
-      }
-    const unsubscribe = session.subscribe((event) => this.#listener.onDevice(key, event));
-    this.#devices.set(uid, { key, backendUid, fingerprint, session, unsubscribe });
+    this.#forget(this.#bySession.get(session) ?? "");
+    const entry: DeviceEntry = {
+      key,
+      backendUid,
+      fingerprint,
+      session,
+      connected: isConnected(session.snapshot().connection),
+      unsubscribe: session.subscribe((event) => this.#onDevice(uid, key, event)),
+    };
+    this.#remember(uid, entry);
+    session.configure?.(device.spec);
     return session;
+  }
+
+  #onDevice(uid: string, key: ObjectKey, event: SessionEvent): void {
+    const entry = this.#devices.get(uid);
+    if (event.type === "Connection" && entry !== undefined) {
+      const connected = isConnected(event.state);
+      const fleet = this.#fleets.get(entry.backendUid);
+      if (fleet !== undefined) fleet.connected += Number(connected) - Number(entry.connected);
+      entry.connected = connected;
+    }
+    this.#listener.onDevice(key, event);
+  }
+
+  #remember(uid: string, entry: DeviceEntry): void {
+    this.#devices.set(uid, entry);
+    this.#byKey.set(keyString(entry.key), uid);
+    this.#bySession.set(entry.session, uid);
+    let fleet = this.#fleets.get(entry.backendUid);
+    if (fleet === undefined) this.#fleets.set(entry.backendUid, (fleet = { uids: new Set(), connected: 0 }));
+    fleet.uids.add(uid);
+    fleet.connected += Number(entry.connected);
+  }
+
+  /** Takes a device out of the books, without ending its session. */
+  #forget(uid: string): DeviceEntry | undefined {
+    const entry = this.#devices.get(uid);
+    if (entry === undefined) return undefined;
+    entry.unsubscribe();
+    this.#devices.delete(uid);
+    if (this.#byKey.get(keyString(entry.key)) === uid) this.#byKey.delete(keyString(entry.key));
+    if (this.#bySession.get(entry.session) === uid) this.#bySession.delete(entry.session);
+    const fleet = this.#fleets.get(entry.backendUid);
+    if (fleet !== undefined) {
+      fleet.uids.delete(uid);
+      fleet.connected -= Number(entry.connected);
+      if (fleet.uids.size === 0) this.#fleets.delete(entry.backendUid);
+    }
+    return entry;
   }
 
   /** The session of an EdgeDevice by uid, if it is open. */
@@ -149,20 +210,20 @@ export class Accounts {
 
   /** Open sessions on a backend: how many, and how many of them are connected. */
   countDevices(backendUid: string): { total: number; connected: number } {
-    const sessions = [...this.#devices.values()].filter((entry) => entry.backendUid === backendUid);
-    const connected = sessions.filter((entry) => {
-      const state = entry.session.snapshot().connection;
-      return state === "Connected" || state === "Busy";
-    });
-    return { total: sessions.length, connected: connected.length };
+    const fleet = this.#fleets.get(backendUid);
+    return { total: fleet?.uids.size ?? 0, connected: fleet?.connected ?? 0 };
+  }
+
+  /** What the containers of each device use, by external id; devices that report nothing are left out. */
+  *usages(): Generator<{ device: ObjectKey; session: DeviceSession; usage: ReadonlyMap<string, ContainerUsage> }> {
+    for (const { key, session } of this.#devices.values()) {
+      const usage = session.usage?.();
+      if (usage !== undefined && usage.size > 0) yield { device: key, session, usage };
+    }
   }
 
   dropDevice(uid: string): void {
-    const entry = this.#devices.get(uid);
-    if (entry === undefined) return;
-    this.#devices.delete(uid);
-    entry.unsubscribe();
-    void entry.session.close();
+    void this.#forget(uid)?.session.close();
   }
 
   /** Closes what belongs to an EdgeBackend that is gone. */
@@ -173,15 +234,14 @@ export class Accounts {
 
   /** Closes what belongs to an EdgeDevice that is gone. */
   forgetDevice(key: ObjectKey): void {
-    for (const [uid, entry] of this.#devices)
-      if (entry.key.namespace === key.namespace && entry.key.name === key.name) this.dropDevice(uid);
+    const uid = this.#byKey.get(keyString(key));
+    if (uid !== undefined) this.dropDevice(uid);
   }
 
   /** Closes everything and waits for it. */
   async close(): Promise<void> {
     const accounts = [...this.#accounts.values()];
-    for (const entry of this.#devices.values()) entry.unsubscribe();
-    this.#devices.clear();
+    for (const uid of this.#devices.keys()) this.#forget(uid);
     this.#accounts.clear();
     await Promise.all(
       accounts.map(async (entry) => {
@@ -196,6 +256,17 @@ export class Accounts {
 export function backendType(object: EdgeBackend): BackendType {
   const { kanto, alpon, hiveon } = object.spec;
   return kanto !== undefined ? "kanto" : alpon !== undefined ? "alpon" : hiveon !== undefined ? "hiveon" : "mittwald";
+}
+
+function isConnected(state: ConnectionState): boolean {
+  return state === "Connected" || state === "Busy";
+}
+
+/** What makes another session; all else is handed to the present one. */
+function deviceFingerprint({ spec }: EdgeDevice): string {
+  const { backendRef, kanto, alpon, hiveon, mittwald } = spec;
+  const { metrics: _metrics, ...kantoTarget } = kanto ?? {};
+  return JSON.stringify([backendRef, kantoTarget, alpon, hiveon, mittwald]);
 }
 
 /** A digest, so that credentials are not kept twice. Only what makes another connection counts. */

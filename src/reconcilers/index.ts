@@ -35,9 +35,19 @@ import type { ReconcilerMetrics } from "./metrics.ts";
 import { References } from "./references.ts";
 import { NAMESPACES, RESOURCES } from "./resources.ts";
 import { SlotWaiters } from "./slots.ts";
-import { addIndexes, BY_BACKEND, BY_DEVICE, BY_REFERENCE, referenceKey, type Stores } from "./stores.ts";
+import {
+  addIndexes,
+  BY_BACKEND,
+  BY_DEVICE,
+  BY_REFERENCE,
+  BY_TARGET,
+  referenceKey,
+  targetIndexKey,
+  type Stores,
+} from "./stores.ts";
 import { uninstallCheck } from "./uninstall.ts";
 import { ApiValueSource } from "./values-source.ts";
+import { exportUsage, usageOf } from "./usage.ts";
 import { wakeCommandKey } from "./wake.ts";
 
 /** What the reconcilers are built from. */
@@ -153,6 +163,8 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
     isUninstalling: uninstallCheck(client, clock, log),
   };
   wiring.connect(env, memories);
+  // Only the leader exports: a standby beside it would have every series twice.
+  exportUsage(metrics, () => (leaderSinceMs === undefined ? [] : usageOf(accounts, stores, deps.installation.ownerId)));
 
   const controller = <T extends KubeObject>(
     name: string,
@@ -198,6 +210,9 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
     close: () => accounts.close(),
   };
 }
+
+/** How long a backend waits before it counts its devices anew, ms: where one comes back, often all do. */
+const BACKEND_COUNT_MS = 250;
 
 type Controllers = Record<"backend" | "device" | "container", Controller>;
 
@@ -265,7 +280,8 @@ class Wiring {
     });
     // An older device of the same target may have gone: the next one takes over.
     devices.onEvent((event) => {
-      if (event.type === "deleted") for (const device of devices.list()) this.#wakeIfStalled(device);
+      if (event.type !== "deleted") return;
+      for (const device of devices.byIndex(BY_TARGET, targetIndexKey(event.object))) this.#wakeIfStalled(device);
     });
   }
 
@@ -307,7 +323,7 @@ class Wiring {
         return;
       case "Connection":
       case "Synced":
-        this.#wakeBackendOf(device);
+        if (event.type === "Connection") this.#wakeBackendOf(device);
         this.wake.device(device, event.type.toLowerCase());
         for (const container of this.#containersOf(device))
           this.#controllers?.container.enqueue(keyOf(container), {
@@ -323,7 +339,9 @@ class Wiring {
   /** It counts its connected devices. */
   #wakeBackendOf(device: ObjectKey): void {
     const object = this.#stores.devices.get(device);
-    if (object !== undefined) this.wake.backend(backendKeyOf(object), "connection of a device");
+    if (object === undefined) return;
+    const reason = "connection of a device";
+    this.#controllers?.backend.enqueue(backendKeyOf(object), { reason, afterMs: BACKEND_COUNT_MS });
   }
 
   #slotFree(device: ObjectKey): void {

@@ -86,7 +86,7 @@ export class KantoAccount implements Account {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await Promise.all([...this.#sessions.values()].map((session) => session.close()));
+    await Promise.all([...this.#sessions.values()].map((session) => session.close("Ending")));
     await this.#transport.close();
     this.#listeners.clear();
     this.#noticeListeners.clear();

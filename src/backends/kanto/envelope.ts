@@ -11,7 +11,10 @@ import { dittoThing } from "./topics.ts";
 
 /** The feature that creates containers; there is one on each containers thing. */
 export const FACTORY_FEATURE = "ContainerFactory";
-const CONTAINER_PREFIX = "Container:";
+/** Begins the feature id of a container; its external id follows. */
+export const CONTAINER_PREFIX = "Container:";
+/** The feature that reports what containers use. */
+export const METRICS_FEATURE = "Metrics";
 /** Operation that no daemon knows: answered 404 within milliseconds, in the order of commands, and changing nothing. */
 export const PROBE_OPERATION = "drayageProbe";
 
@@ -91,7 +94,9 @@ export type TwinEvent =
   | { kind: "Config"; externalId: string; config: JsonObject }
   /** The factory itself: the last message of the container list in a full re-publication. */
   | { kind: "Factory" }
-  /** Well-formed and of no interest, e.g. SoftwareUpdatable or Metrics. */
+  /** A report on what containers use; `value` is untrusted, see usage.ts. */
+  | { kind: "Usage"; value: unknown }
+  /** Well-formed and of no interest, e.g. SoftwareUpdatable. */
   | { kind: "Other" };
 
 const FEATURE_PATH = /^\/features\/([^/]+)(\/.*)?$/;
@@ -106,6 +111,13 @@ export function readEvent(payload: string): TwinEvent | undefined {
   const criterion = topic.split("/").slice(2).join("/");
   if (feature === FACTORY_FEATURE && property === undefined && criterion === "things/twin/commands/modify") {
     return { kind: "Factory" };
+  }
+  if (
+    feature === METRICS_FEATURE &&
+    property === "/outbox/messages/data" &&
+    criterion === "things/live/messages/data"
+  ) {
+    return { kind: "Usage", value: body["value"] };
   }
   if (!feature.startsWith(CONTAINER_PREFIX)) return { kind: "Other" };
   const externalId = feature.slice(CONTAINER_PREFIX.length);

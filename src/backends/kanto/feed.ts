@@ -12,6 +12,8 @@ export interface FeedHost {
   /** Something does not fit: a full inventory is wanted. */
   doubtful(reason: string): void;
   malformed(kind: string): void;
+  /** A report on what containers use; untrusted. */
+  usage(value: unknown): void;
 }
 
 /** @param payload of a message on the device's event topic. */
@@ -33,6 +35,9 @@ export function takeEvent(payload: string, inventory: Inventory, sync: Sync, hos
       return;
     }
     case "Other":
+      return;
+    case "Usage":
+      host.usage(event.value);
       return;
     case "Container": {
       const change = inventory.putFeature(event.externalId, event.feature);

@@ -6,7 +6,7 @@
  * It changes no container, but the daemon carries it out in the order of all else. So it waits until nothing of ours is with the daemon: no
  * command, no barrier or probe, no inventory under way. It never takes the command slot, and nothing waits for it.
  */
-import type { BackendClock, ContainerUsage } from "../contract.ts";
+import type { BackendClock, ContainerUsage, ObservedContainer } from "../contract.ts";
 import type { SentRequest } from "./outbox.ts";
 import { readUsage, type UsageProblem } from "./usage.ts";
 
@@ -17,11 +17,8 @@ export interface MeteringHost {
   send(frequencySeconds: number): SentRequest | undefined;
   /** Finds out whether the device still answers; what it answers proves what became of earlier messages. */
   probe(): void;
-  knows(externalId: string): boolean;
-  /** Whether it has a process: only such containers are reported. */
-  lives(externalId: string): boolean;
-  /** How many have. */
-  living(): number;
+  container(externalId: string): ObservedContainer | undefined;
+  containers(): readonly ObservedContainer[];
   dropped(problem: UsageProblem): void;
   /** The daemon refuses to report; for people. */
   refused(status: number): void;
@@ -43,6 +40,9 @@ export class Metering {
   #open: (SentRequest & { frequency: number }) | undefined;
   /** Refused since the last registration: asking again would not help. */
   #refused = false;
+  /** People know that it is. */
+  #told = false;
+  #askedAtMs = Number.NEGATIVE_INFINITY;
   #report: ReadonlyMap<string, ContainerUsage> = NOTHING;
   #reportedAtMs = Number.NEGATIVE_INFINITY;
   #timer: unknown;
@@ -59,6 +59,8 @@ export class Metering {
     if (wanted === this.#wanted) return;
     this.#wanted = wanted;
     this.#refused = false;
+    this.#told = false;
+    if (this.#open === undefined) this.#disarm();
     if (wanted === 0) this.#report = NOTHING;
     this.pump();
   }
@@ -70,7 +72,7 @@ export class Metering {
       this.#report = NOTHING;
       return NOTHING;
     }
-    return new Map([...this.#report].filter(([externalId]) => this.#host.lives(externalId)));
+    return new Map([...this.#report].filter(([externalId]) => lives(this.#host.container(externalId))));
   }
 
   /** The daemon goes through a registration: it has forgotten. */
@@ -83,7 +85,7 @@ export class Metering {
   /** The broker or the device is gone; a registration follows its return. */
   away(): void {
     this.#open = undefined;
-    this.#clock.clearTimeout(this.#timer);
+    this.#disarm();
   }
 
   /** The end of the session. With `farewell` the device leaves: it is told to stop, unless it is busy with something of ours. */
@@ -99,13 +101,13 @@ export class Metering {
   pump(): void {
     if (this.#open !== undefined || this.#refused) return;
     if (this.#agreed === this.#wanted) {
-      if (this.#wanted > 0) this.#arm(this.#patienceMs);
+      if (this.#wanted > 0 && this.#timer === undefined) this.#arm(this.#patienceMs);
       return;
     }
     const sent = this.#host.calm() ? this.#host.send(this.#wanted) : undefined;
     if (sent === undefined) {
       // Most often the end of what is under way comes first, and calls here.
-      this.#arm(Math.max(this.#probeTimeoutMs, this.#wanted * 1000));
+      if (this.#timer === undefined) this.#arm(Math.max(this.#probeTimeoutMs, this.#wanted * 1000));
       return;
     }
     this.#open = { ...sent, frequency: this.#wanted };
@@ -117,12 +119,16 @@ export class Metering {
     const open = this.#open;
     if (open?.requestId !== requestId) return undefined;
     this.#open = undefined;
+    this.#disarm();
     if (status >= 200 && status < 300) {
       this.#agreed = open.frequency;
-      this.#reportedAtMs = this.#clock.monotonic();
+      this.#told = false;
+      // The first report is due one frequency from now.
+      this.#askedAtMs = this.#clock.monotonic();
     } else {
       this.#refused = true;
-      this.#host.refused(status);
+      if (!this.#told) this.#host.refused(status);
+      this.#told = true;
     }
     return open.seq;
   }
@@ -130,7 +136,10 @@ export class Metering {
   /** A report of the device; one that nobody asked us for is somebody else's. */
   reported(value: unknown): void {
     if (this.#wanted === 0) return;
-    const report = readUsage(value, this.#host);
+    const report = readUsage(value, {
+      knows: (externalId) => this.#host.container(externalId) !== undefined,
+      dropped: (problem) => this.#host.dropped(problem),
+    });
     if (report === undefined) return;
     this.#report = report;
     this.#reportedAtMs = this.#clock.monotonic();
@@ -141,8 +150,16 @@ export class Metering {
   }
 
   #arm(delayMs: number): void {
+    this.#disarm();
+    this.#timer = this.#clock.setTimeout(() => {
+      this.#timer = undefined;
+      this.#expired();
+    }, delayMs);
+  }
+
+  #disarm(): void {
     this.#clock.clearTimeout(this.#timer);
-    this.#timer = this.#clock.setTimeout(() => this.#expired(), delayMs);
+    this.#timer = undefined;
   }
 
   #expired(): void {
@@ -151,11 +168,16 @@ export class Metering {
       this.#open = undefined;
       this.#agreed = undefined;
       this.#host.probe();
-    } else if (this.#agreed === this.#wanted && this.#host.living() > 0) {
-      const silentMs = this.#clock.monotonic() - this.#reportedAtMs;
+    } else if (this.#agreed === this.#wanted && this.#host.containers().some(lives)) {
+      const silentMs = this.#clock.monotonic() - Math.max(this.#reportedAtMs, this.#askedAtMs);
       // Somebody else's request has replaced ours, or the daemon has lost it.
       if (silentMs >= this.#patienceMs) this.#agreed = undefined;
     }
     this.pump();
   }
+}
+
+/** Whether it has a process: the device reports only on such containers. */
+function lives(container: ObservedContainer | undefined): boolean {
+  return container?.state === "Running" || container?.state === "Paused";
 }

@@ -60,6 +60,11 @@ export class Outbox {
     return this.#proven;
   }
 
+  /** Nothing that was sent may still wait at the daemon. */
+  get idle(): boolean {
+    return this.#unhandled.length === 0;
+  }
+
   /**
    * Whether another message may be put behind what the daemon has not provably handled. With too many of them one more is allowed after a
    * while all the same, since they may as well be lost; the whiles double.

@@ -10,6 +10,7 @@ import type {
   BackendMetrics,
   Command,
   CommandOutcome,
+  ContainerUsage,
   DeviceSession,
   DeviceSnapshot,
   Dispatch,
@@ -17,12 +18,16 @@ import type {
   SessionEvent,
   WriteFence,
 } from "../contract.ts";
+import { DEVICE_DEFAULTS } from "../../crds/default-values.ts";
+import type { EdgeDeviceSpec } from "../../crds/edge-device.ts";
 import { refusal, unreachable } from "./admission.ts";
 import type { CommandTimings } from "./commands.ts";
+import { METRICS_FEATURE } from "./envelope.ts";
 import { takeEvent, type FeedHost } from "./feed.ts";
 import { Identity } from "./identity.ts";
 import { Inventory } from "./inventory.ts";
-import { Outbox } from "./outbox.ts";
+import { Metering } from "./metering.ts";
+import { Outbox, type SentRequest } from "./outbox.ts";
 import { Presence, type Believed } from "./presence.ts";
 import { Runner } from "./runner.ts";
 import { operationOf, Settlement } from "./settlement.ts";
@@ -76,6 +81,7 @@ export class KantoSession implements DeviceSession {
   readonly #slot: Slot;
   readonly #runner: Runner;
   readonly #standing: Standing;
+  readonly #metering: Metering;
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   readonly #settlement = new Settlement();
   readonly #feedHost: FeedHost = {
@@ -87,6 +93,7 @@ export class KantoSession implements DeviceSession {
     // The first full inventory will tell by itself.
     doubtful: (reason) => (this.#synced || !this.#sync.pending ? this.resync(reason) : undefined),
     malformed: (kind) => this.#malformed(kind),
+    usage: (value) => this.#metering.reported(value),
   };
   /** Subscribed on the open connection. */
   #online = false;
@@ -168,6 +175,15 @@ export class KantoSession implements DeviceSession {
         this.#deps.log.warn({ target: this.targetKey }, message);
       },
     });
+    this.#metering = new Metering(clock, options.probeTimeoutMs, {
+      calm: () => this.#isCalm(),
+      send: (frequencySeconds) => this.#requestReports(frequencySeconds),
+      probe: () => void (this.#online && watchful.valid() && this.#presence.probe(true)),
+      container: (externalId) => this.#inventory.get(externalId),
+      containers: () => this.#inventory.list(),
+      dropped: (problem) => deps.metrics.malformed("kanto", problem),
+      refused: (status) => this.#onReportsRefused(status),
+    });
   }
 
   // The contract.
@@ -240,8 +256,18 @@ export class KantoSession implements DeviceSession {
     this.#sync.request(this.#outbox.sent, true);
   }
 
-  close(): Promise<void> {
+  configure({ kanto }: EdgeDeviceSpec): void {
+    const { enabled, frequencySeconds } = { ...DEVICE_DEFAULTS.kanto.metrics, ...kanto?.metrics };
+    this.#metering.configure(enabled ? frequencySeconds : undefined);
+  }
+
+  usage(): ReadonlyMap<string, ContainerUsage> {
+    return this.#metering.usage();
+  }
+
+  close(reason: "Left" | "Ending" = "Left"): Promise<void> {
     if (!this.#closed) {
+      this.#metering.close(reason === "Left");
       this.#closed = true;
       this.#online = false;
       this.#listeners.clear();
@@ -277,6 +303,7 @@ export class KantoSession implements DeviceSession {
     this.#runner.away("the connection to the broker was lost: nothing was sent");
     this.#sync.abandon();
     this.#presence.disconnected();
+    this.#metering.away();
     this.#standing.show();
   }
 
@@ -313,11 +340,12 @@ export class KantoSession implements DeviceSession {
   // Commands.
 
   #onResponse(requestId: string, status: number, payload: string): void {
-    const probe = this.#presence.answered(requestId);
+    const other = this.#presence.answered(requestId) ?? this.#metering.answered(requestId, status);
     this.#presence.heard();
-    if (probe === undefined) this.#runner.answered(requestId, status, payload);
-    else this.#proven(probe);
+    if (other === undefined) this.#runner.answered(requestId, status, payload);
+    else this.#proven(other);
     this.#sync.provenChanged();
+    this.#metering.pump();
   }
 
   #onOverdue(): void {
@@ -341,12 +369,15 @@ export class KantoSession implements DeviceSession {
     this.#standing.show();
     this.#emit({ type: "Outcome", key, outcome });
     this.#emit({ type: "SlotFree" });
+    // Whoever waited for the slot has it by now, or comes soon enough.
+    this.#metering.pump();
   }
 
   // Inventory and presence.
 
   #onRegistered(): void {
     this.#outbox.registered();
+    this.#metering.registered();
     const foreign = this.#sync.factoryPublished();
     // The daemon has gone through a registration that was not ours: what was sent to it before may be lost.
     if (foreign && this.#slot.flight !== undefined) this.#sync.request(this.#outbox.sent);
@@ -392,12 +423,37 @@ export class KantoSession implements DeviceSession {
     // Handled before the announcement was: its answer, had it come, would have come before the pass ended.
     if (flight?.sent !== undefined && announcedSeq > flight.sent.seq) this.#runner.endUnanswered(flight);
     if (asked !== undefined) this.#sync.request(asked);
+    this.#metering.pump();
+  }
+
+  // Metrics of containers.
+
+  /** Nothing of ours is with the daemon, or about to be. */
+  #isCalm(): boolean {
+    const ready = this.#online && !this.#closed && this.#synced && this.#presence.believed === "Connected";
+    const idle = this.#slot.flight === undefined && !this.#sync.pending && this.#outbox.idle;
+    return ready && idle && this.#watchful.valid();
+  }
+
+  #requestReports(frequencySeconds: number): SentRequest | undefined {
+    const value = { frequency: `${frequencySeconds}s` };
+    const operation = { feature: METRICS_FEATURE, operation: "request", value };
+    const sent = this.#outbox.request("metrics", operation, this.#options.probeTimeoutMs);
+    if (sent !== undefined) this.#deps.log.debug({ target: this.targetKey, ...value }, "reports on usage asked for");
+    return sent;
+  }
+
+  #onReportsRefused(status: number): void {
+    const message = `the device ${this.target.gatewayId} refuses to report what its containers use (${status}): is the Metrics feature enabled in its daemon?`;
+    this.#deps.log.warn({ target: this.targetKey, status }, message);
+    this.#deps.notice({ reason: "MetricsRefused", message, type: "Warning" });
   }
 
   #onPresence(from: Believed, to: Believed): void {
     if (to === "Offline") {
       this.#runner.away("the device does not answer: nothing was sent");
       this.#sync.abandon();
+      this.#metering.away();
       this.#synced = false;
     }
     if (to === "Connected") {

@@ -42,6 +42,8 @@ export interface DaemonOptions extends Omit<ManagerOptions, "signal" | "emit"> {
   mqtt: Omit<MqttClientOptions, "onConnect" | "onArrival" | "onMessage" | "clientId">;
   random: Random;
   published: Set<string>;
+  /** Whether the Metrics feature is enabled. */
+  metricsEnabled: boolean;
   commands: CommandObserver;
   eventRules: RuleList<EventRule>;
   /** A connector on the device itself: answers each request, and announcements for other devices are not heard. */
@@ -203,7 +205,7 @@ export class Daemon {
   }
 
   #createThing(identity: Identity): Thing {
-    const { random, published, clock } = this.#options;
+    const { random, published, clock, metricsEnabled } = this.#options;
     const thing: Thing = new Thing({
       id: thingId(identity.deviceId),
       publish: async (envelope) => this.#publishEvent(identity, envelope),
@@ -215,7 +217,7 @@ export class Daemon {
         container: (id) => containerOperations(this.manager, id),
         factory: factoryOperations(this.manager, async (spec) => this.create(spec, "remote")),
         softwareUpdatable: async (operation, value) => software.handle(operation, value),
-        metrics: async (operation, value) => metrics.handle(operation, value),
+        metrics: metricsEnabled ? async (operation, value) => metrics.handle(operation, value) : undefined,
       },
     });
     const metrics = new Metrics({

@@ -55,6 +55,10 @@ export interface KantoDeviceOptions {
   lateRestartCancelMs?: number;
   /** Paths (mount sources, devices) that are not on the device; default those with a segment `nope`, `missing…` or `does`. */
   missingPath?: (path: string) => boolean;
+  /** False: the daemon's configuration leaves the Metrics feature out. Default true, as the daemon's. */
+  metrics?: boolean;
+  /** Put before every topic, as a bridge from the device's own broker to a central one does, e.g. `site-7/`. Default none. */
+  topicPrefix?: string;
   /** The machine's own host name, which containers in host network mode take over. Default `kanto-device`. */
   hostName?: string;
   /** Receives one line for each thing worth knowing. */
@@ -228,6 +232,8 @@ export class KantoDevice {
       keepaliveS,
       defaultStopTimeoutS,
       lateRestartCancelMs,
+      metrics,
+      topicPrefix,
       log,
     } = this.#options;
     const daemon: Daemon = new Daemon({
@@ -238,6 +244,7 @@ export class KantoDevice {
       disk: this.#disk,
       hostName: this.#options.hostName ?? "kanto-device",
       published: this.#published,
+      metricsEnabled: metrics ?? true,
       defaultStopTimeoutS: defaultStopTimeoutS ?? 30,
       lateRestartCancelMs: lateRestartCancelMs ?? 0,
       eventRules: this.eventRules,
@@ -260,6 +267,7 @@ export class KantoDevice {
         ...(credentials ? { credentials } : {}),
         ...(tls ? { tls } : {}),
         ...(keepaliveS === undefined ? {} : { keepaliveS }),
+        ...(topicPrefix === undefined ? {} : { topicPrefix }),
         log: (message) => this.log(message),
       },
     });

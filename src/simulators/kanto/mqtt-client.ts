@@ -21,6 +21,8 @@ export interface MqttClientOptions extends ConnectionOptions {
   reconnectMs?: number;
   /** Default 10000 (paho: ten minutes). */
   maxReconnectMs?: number;
+  /** Put before every topic on the wire and taken off what arrives, as a bridge between two brokers does. Default none. */
+  topicPrefix?: string;
   /** After each CONNACK; runs beside the handlers. */
   onConnect: () => void;
   /** A message came in and waits for its turn. */
@@ -46,6 +48,7 @@ const CONNECT_TIMEOUT_MS = 30_000;
 
 export class MqttClient {
   readonly #options: MqttClientOptions;
+  readonly #prefix: string;
   readonly #end = new AbortController();
   /** Unacknowledged publishes, in order; survives the connection. */
   readonly #store = new Map<number, Outgoing>();
@@ -68,6 +71,7 @@ export class MqttClient {
   constructor(options: MqttClientOptions) {
     new URL(options.url);
     this.#options = options;
+    this.#prefix = options.topicPrefix ?? "";
   }
 
   get connected(): boolean {
@@ -124,13 +128,15 @@ export class MqttClient {
   async subscribe(topic: string): Promise<void> {
     const id = this.#nextId();
     return this.#acknowledged(id, () =>
-      this.#send({ cmd: "subscribe", messageId: id, subscriptions: [{ topic, qos: 1 }] }),
+      this.#send({ cmd: "subscribe", messageId: id, subscriptions: [{ topic: this.#prefix + topic, qos: 1 }] }),
     );
   }
 
   async unsubscribe(topic: string): Promise<void> {
     const id = this.#nextId();
-    return this.#acknowledged(id, () => this.#send({ cmd: "unsubscribe", messageId: id, unsubscriptions: [topic] }));
+    return this.#acknowledged(id, () =>
+      this.#send({ cmd: "unsubscribe", messageId: id, unsubscriptions: [this.#prefix + topic] }),
+    );
   }
 
   /**
@@ -261,7 +267,7 @@ export class MqttClient {
     switch (packet.cmd) {
       case "publish":
         if (this.#socket) {
-          const message = { topic: packet.topic, payload: Buffer.from(packet.payload) };
+          const message = { topic: packet.topic.slice(this.#prefix.length), payload: Buffer.from(packet.payload) };
           this.#enqueue(message, packet, this.#socket);
           this.#options.onArrival?.(message);
           void this.#handleInbox();
@@ -365,7 +371,7 @@ export class MqttClient {
   }
 
   #sendPublish({ id, topic, payload }: Outgoing, dup: boolean): void {
-    this.#send({ cmd: "publish", messageId: id, topic, payload, qos: 1, dup, retain: false });
+    this.#send({ cmd: "publish", messageId: id, topic: this.#prefix + topic, payload, qos: 1, dup, retain: false });
   }
 
   #send(packet: Packet): void {

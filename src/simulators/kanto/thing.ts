@@ -32,7 +32,8 @@ export interface ThingOptions {
     container: (id: string) => OperationHandler;
     factory: OperationHandler;
     softwareUpdatable: OperationHandler;
-    metrics: OperationHandler;
+    /** Undefined where the daemon's configuration leaves the feature out. */
+    metrics: OperationHandler | undefined;
   };
   /** Puts the three groups of features into the order in which they are registered; the daemon has none. */
   order: <T>(groups: readonly T[]) => T[];
@@ -171,7 +172,10 @@ export class Thing {
   }
 
   async #registerMetrics(): Promise<void> {
-    await this.#setFeature(features.metrics, { definition: [definitions.metrics] }, this.#options.handlers.metrics);
+    const { metrics } = this.#options.handlers;
+    if (metrics) {
+      await this.#setFeature(features.metrics, { definition: [definitions.metrics] }, metrics);
+    }
   }
 
   #follow(handle: (event: ContainerEvent) => Promise<void>): void {

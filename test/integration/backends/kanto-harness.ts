@@ -8,6 +8,7 @@ import {
   startKantoDevice,
   type ContainerTruth,
   type KantoDevice,
+  type KantoDeviceOptions,
   type ReceivedCommand,
 } from "../../../src/simulators/kanto/index.ts";
 import type { ConformanceProcess, ConformanceWorld, VendorContainer } from "../../conformance/harness.ts";
@@ -23,6 +24,7 @@ export interface KantoWorldOptions {
   mqttVersion?: "3.1.1" | "5";
   topicPrefix?: string;
   backend?: Partial<EdgeBackendSpec>;
+  device?: Partial<KantoDeviceOptions>;
 }
 
 const SLOW_MS = 600;
@@ -66,6 +68,7 @@ export async function startKantoWorld(broker: Broker, options: KantoWorldOptions
       "registry.example/test/slow": { pullMs: SLOW_MS, onSignal: 0 },
       "registry.example/test/crasher": { runMs: 50, exitCode: 3 },
     },
+    ...options.device,
   });
   const processes = new Set<ConformanceProcess>();
   const command = (effect: Parameters<KantoDevice["faults"]["command"]>[0]["effect"]) =>

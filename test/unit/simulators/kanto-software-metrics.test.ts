@@ -152,11 +152,64 @@ describe("Metrics", () => {
     expect(reports(s.remote.messages)).toHaveLength(1);
   });
 
-  test("refuses a frequency that is no duration", async () => {
+  test("what a container uses follows from its limit, its age and its state, and one request replaces the former", async () => {
     await using s = await stage();
-    expect(await s.remote.request("Metrics", "request", { frequency: "soon" })).toMatchObject({
+    const id = await s.remote.create("limited", sleeper, { resources: { memory: "16M" } });
+    await s.remote.request(`Container:${id}`, "start");
+    await s.remote.request("Metrics", "request", { frequency: "1h" });
+    expect((await s.remote.request("Metrics", "request", { FREQUENCY: 0.2, filter: null })).status).toBe(204);
+    await s.clock.advance(3_600_000);
+    await s.remote.request("ContainerFactory", "probe");
+    expect(reports(s.remote.messages)).toEqual([]);
+    await s.remote.request("Metrics", "request", { frequency: "10ms" });
+    await s.clock.advance(1000);
+    await until(() => reports(s.remote.messages).length === 1, "a report");
+    await s.remote.request(`Container:${id}`, "pause");
+    await s.clock.advance(1000);
+    await until(() => reports(s.remote.messages).length === 2, "another report");
+    const [first, second] = reports(s.remote.messages).map(
+      ({ snapshot }) =>
+        new Map(
+          (snapshot[0]?.measurements as { id: string; value: number }[] | undefined)?.map((each) => [
+            each.id,
+            each.value,
+          ]),
+        ),
+    );
+    expect(first?.get("memory.total")).toBe(16 * 1024 ** 2);
+    expect(first?.get("memory.utilization")).toBe(100);
+    expect(first?.get("cpu.utilization")).toBe(1.25);
+    expect(second?.get("cpu.utilization")).toBe(0);
+    expect((second?.get("net.readBytes") ?? 0) - (first?.get("net.readBytes") ?? 0)).toBe(1024);
+  });
+
+  test("a daemon that is configured without the feature does not know it", async () => {
+    await using s = await stage({ metrics: false });
+    expect(await s.remote.request("Metrics", "request", { frequency: "5s" })).toMatchObject({
       status: 400,
-      value: { message: 'time: invalid duration "soon"' },
+      value: { message: "feature [Metrics] not found " },
+    });
+  });
+
+  test.each([
+    [null, "invalid duration: <nil>"],
+    [true, "invalid duration: true"],
+    [[1, "s"], "invalid duration: [1 s]"],
+    [{ s: 5 }, "invalid duration: map[s:5]"],
+    ["soon", 'time: invalid duration "soon"'],
+  ])("refuses %j as a frequency", async (frequency, message) => {
+    await using s = await stage();
+    expect(await s.remote.request("Metrics", "request", { frequency })).toMatchObject({
+      status: 400,
+      value: { message },
+    });
+  });
+
+  test("refuses arguments and operations that it does not know", async () => {
+    await using s = await stage();
+    expect(await s.remote.request("Metrics", "request", ["5s"])).toMatchObject({
+      status: 400,
+      value: { message: "json: cannot unmarshal array into Go value of type things.Request" },
     });
     expect(await s.remote.request("Metrics", "list")).toMatchObject({
       status: 404,

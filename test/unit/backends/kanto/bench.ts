@@ -37,6 +37,8 @@ export class Bench {
   readonly events: SessionEvent[] = [];
   readonly notices: string[] = [];
   readonly malformed: string[] = [];
+  /** Counted without a word in the log. */
+  readonly counted: string[] = [];
   readonly session: KantoSession;
   fence: boolean;
   writable = true;
@@ -62,7 +64,7 @@ export class Bench {
       {
         clock: this.clock,
         log: { debug: log, info: log, warn: log, error: log },
-        metrics: { command: log, malformed: log, reconnect: log },
+        metrics: { command: log, malformed: (_backend, kind) => void this.counted.push(kind), reconnect: log },
         fence: { valid: () => this.fence },
         ...(options.observe !== undefined && { observeFence: { valid: () => options.observe === true } }),
         attach: (device) => {
@@ -164,6 +166,20 @@ export class Bench {
 
   removed(id: string): void {
     this.event(`/features/Container:${id}`, undefined, "delete");
+  }
+
+  /** A report on what containers use. */
+  report(...entries: { id: string; figures: Readonly<Record<string, unknown>> }[]): void {
+    const snapshot = entries.map(({ id, figures }) => ({
+      originator: `Container:${id}`,
+      measurements: Object.entries(figures).map(([figure, value]) => ({ id: figure, value })),
+    }));
+    this.hear(`e/t1/${THING}`, {
+      topic: "edge/device:edge:containers/things/live/messages/data",
+      headers: { "content-type": "application/json", "response-required": false },
+      path: "/features/Metrics/outbox/messages/data",
+      value: { snapshot, timestamp: 1_795_246_702 },
+    });
   }
 
   factory(): void {
