@@ -397,6 +397,19 @@ export interface Planner {
   remove(observed: ObservedContainer, stop: StopOptions): CommandAction;
   /** Whether a process that ended like this is restarted by the device under the wanted policy. */
   restarts(desired: DesiredContainer, observed: ObservedContainer): boolean;
+  /** Present where two containers can coexist and a stopped one may have to be held at another policy (updateStrategy Swap). */
+  readonly policies?: PolicyKeeper;
+}
+
+/** Remembers a container's restart policy while it is held still, so that it can be given back. */
+export interface PolicyKeeper {
+  /** The present policy as text for the journal, at most 256 characters; only `restore` reads it. */
+  save(observed: ObservedContainer): string;
+  /**
+   * The command that gives a saved policy back; undefined if the container has it, or the text says nothing. It may start a
+   * stopped container.
+   */
+  restore(observed: ObservedContainer, saved: string): CommandAction | undefined;
 }
 
 /** How to stop: EdgeContainer.spec.stop with defaults applied. */

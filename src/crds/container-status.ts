@@ -79,7 +79,7 @@ const retry = object("Repeated failures.", {
 const operation = object("The journal: the operation under way. Written before its first effect.", {
   id: text("Id; also in the marker of the container it makes."),
   type: choice("What it does.", ["Create", "Recreate", "Swap", "Restart"]),
-  step: text("How far it has come.", { max: 64 }).exactOptional(),
+  step: text("RollingBack once a Swap has failed and the old container comes back.", { max: 64 }).exactOptional(),
   generation: int("Generation of the spec that it carries out."),
   attempt: int("Which try of the same operation it is.", 1),
   oldExternalId: text("The container that it replaces.", { max: EXTERNAL_ID }).exactOptional(),
@@ -96,7 +96,8 @@ const failed = object(
   "A spec that failed and was rolled back; not tried again until the spec or the retry annotation changes.",
   {
     hash: text("Its hash."),
-    reason: text("Why it failed.", { max: 128 }),
+    generation: int("Its generation.").exactOptional(),
+    reason: text("Why it failed, in one word; lastFailure has the words of the device.", { max: 128 }),
     time: time("When."),
   },
 );

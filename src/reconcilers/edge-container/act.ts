@@ -5,13 +5,14 @@
 import { EVENT_REASONS } from "../event-reasons.ts";
 import type { Command, CommandAction } from "../../backends/contract.ts";
 import type { Operation } from "../../crds/edge-container.ts";
+import { formatTime } from "../../controller/conditions.ts";
 import type { Logger } from "../../controller/logging.ts";
 import { keyOf, keyString } from "../../kube/resource.ts";
 import type { Environment } from "../environment.ts";
 import { addFinalizer } from "../finalizer.ts";
 import { recordFailure } from "./observe.ts";
 import { fingerprint, type ContainerMemory } from "./memory.ts";
-import type { Step } from "./plan/types.ts";
+import type { Step, TrialFailure } from "./plan/types.ts";
 import type { Scope, Target } from "./scope.ts";
 import { computeStatus } from "./status.ts";
 
@@ -54,8 +55,17 @@ export async function act(
       case "Restart":
         await journal(scope, step.operation, env);
         return { again: true };
+      case "RollBack":
+        noteRollBack(scope, step.because, memory);
+        await journal(scope, step.operation, env);
+        log.warn(
+          { operation: step.operation.id, generation: step.operation.generation, reason: step.because.reason },
+          "the new container failed: going back to the old one",
+        );
+        return { again: true };
       case "Create":
       case "Recreate":
+      case "Swap":
         await journal(scope, step.operation, env);
         env.metrics.operationOpened(step.type);
         log.info(
@@ -89,10 +99,26 @@ function isHeld(scope: Scope): boolean {
   return scope.suspendedBy !== undefined && scope.object.metadata.deletionTimestamp === undefined;
 }
 
+/** From the next pass on the evidence is being removed: what failed, and why, is written down with the decision. */
+function noteRollBack(scope: Scope, { reason, failure }: TrialFailure, memory: ContainerMemory): void {
+  const generation = scope.object.metadata.generation ?? 0;
+  scope.failed = { hash: scope.hash ?? "", generation, reason, time: formatTime(scope.nowMs) };
+  scope.failure = {
+    failure,
+    atMs: scope.failure?.failure === failure ? scope.failure.atMs : scope.nowMs,
+    generation,
+    ...(scope.operation !== undefined && { operationId: scope.operation.id }),
+  };
+  // The way back is not held up by what went wrong on the way forward.
+  delete scope.backoff;
+  delete memory.unsaved;
+}
+
 /** The journal entry, acknowledged, at the very version that the decision was made on. */
 async function journal(scope: Scope, operation: Operation, env: Environment): Promise<void> {
   scope.operation = operation;
-  if (scope.plan?.step.type === "Restart" || scope.plan?.step.type === "Recreate") delete scope.restartRequest;
+  const type = scope.plan?.step.type;
+  if (type === "Restart" || type === "Recreate" || type === "Swap") delete scope.restartRequest;
   const { object } = await env.statusWriter.write(env.resources.containers, scope.object, computeStatus(scope), {
     atVersion: true,
   });

@@ -4,21 +4,17 @@
  */
 import type { ConditionInput } from "../../controller/conditions.ts";
 import { findCondition } from "../../controller/conditions.ts";
-import type { ObservedContainer } from "../../backends/contract.ts";
-import { shownConnection } from "../connection.ts";
+import { acceptedCondition, imageCondition, reachableCondition, syncedCondition } from "./facts.ts";
 import { judge } from "./failures.ts";
+import { ROLLING_BACK } from "./plan/swap-pair.ts";
 import type { Plan, Step } from "./plan/types.ts";
+import { isRolledBack, rolledBackMessage, rollingBack } from "./rolled-back.ts";
+import { fromRunState } from "./run-verdict.ts";
 import type { Scope } from "./scope.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** A conflict that a sibling may still release becomes Stalled after this. */
 export const CONFLICT_STALLS_AFTER_MS = 120_000;
-
-/** Ready, and what goes with it. */
-interface Verdict {
-  ready: { status: "True" | "False" | "Unknown"; reason: string; message: string };
-  reconciling?: { reason: string; message: string };
-  stalled?: { reason: string; message: string };
-}
 
 /** All conditions of this pass, to be merged with the former ones by rebuildConditions. */
 export function conditionsOf(scope: Scope): ConditionInput[] {
@@ -127,7 +123,13 @@ function deviceAway(scope: Scope, message: string): Verdict {
     };
   const verdict: Verdict = { ready: { status: "Unknown", reason: "DeviceUnreachable", message } };
   if (!isApplied(scope))
-    verdict.reconciling = { reason: "WaitingForDevice", message: "this generation is applied once the device is back" };
+    // What was rolled back is not applied when the device is back either.
+    if (isRolledBack(scope)) verdict.stalled = { reason: "RolledBack", message: rolledBackMessage(scope) };
+    else
+      verdict.reconciling = {
+        reason: "WaitingForDevice",
+        message: "this generation is applied once the device is back",
+      };
   return verdict;
 }
 
@@ -137,6 +139,14 @@ function fromPlan(scope: Scope, plan: Plan): Verdict {
       ready: { status: "False", reason: "Rejected", message: plan.step.message },
       stalled: { reason: plan.step.reason, message: plan.step.message },
     };
+  if (plan.rolledBack === true) {
+    const message = rolledBackMessage(scope);
+    return {
+      ready: { status: "False", reason: "OperationFailed", message },
+      stalled: { reason: "RolledBack", message },
+    };
+  }
+  if (scope.operation?.step === ROLLING_BACK) return rollingBack(scope);
   const failing = failingVerdict(scope);
   if (failing !== undefined) return failing;
   const steady = plan.step.type === "None" || (plan.step.type === "Wait" && plan.step.reason === "Observing");
@@ -193,19 +203,25 @@ function fromStep(scope: Scope, step: Step, plan: Plan): Verdict {
       return progressing("creating the container; the device pulls the image first", "Creating");
     case "Recreate":
       return progressing(`a new container is needed: ${paths(step.differences)}`, "Recreating");
+    case "Swap":
+      return progressing(`a new container is needed: ${paths(step.differences)}`, "Swapping");
+    case "RollBack":
+      return progressing(`the new container failed: ${step.because.failure.message}`, "Swapping");
     case "Update":
     case "Rename":
       return step.differences.length === 0
-        ? progressing("changing the restart policy before the next step", "Updating")
-        : progressing(`changing ${paths(step.differences)} in place`, "Updating");
+        ? progressing("changing the restart policy before the next step", replacing(scope) ?? "Updating")
+        : progressing(`changing ${paths(step.differences)} in place`, replacing(scope) ?? "Updating");
     case "Remove":
       return progressing(
         `removing container ${step.action.kind === "Remove" ? step.action.externalId : ""}`,
-        "Recreating",
+        replacing(scope) ?? "Recreating",
       );
     case "Start":
-    case "Resume":
-      return progressing("starting", scope.object.status?.applied === undefined ? "Creating" : "Updating");
+    case "Resume": {
+      const otherwise = scope.object.status?.applied === undefined ? "Creating" : "Updating";
+      return progressing("starting", replacing(scope) ?? otherwise);
+    }
     case "Stop":
     case "Pause":
     case "Restart":
@@ -213,10 +229,19 @@ function fromStep(scope: Scope, step: Step, plan: Plan): Verdict {
     case "Close":
     case "None":
     case "Reject":
-      return progressing(stepMessage(step) ?? `${step.type.toLowerCase()} is under way`, "Updating");
+      return progressing(
+        stepMessage(step) ?? `${step.type.toLowerCase()} is under way`,
+        replacing(scope) ?? "Updating",
+      );
     default:
       return step satisfies never;
   }
+}
+
+/** While a container is replaced, all its steps have one reason. */
+function replacing(scope: Scope): "Swapping" | "Recreating" | undefined {
+  const type = scope.operation?.type;
+  return type === "Swap" ? "Swapping" : type === "Recreate" ? "Recreating" : undefined;
 }
 
 function paths(differences: readonly { path: string }[]): string {
@@ -226,10 +251,11 @@ function paths(differences: readonly { path: string }[]): string {
 function fromWait(scope: Scope, step: Extract<Step, { type: "Wait" }>, plan: Plan): Verdict {
   switch (step.reason) {
     case "Operation": {
-      const type = scope.operation?.type ?? "Create";
-      const reason = type === "Recreate" ? "Recreating" : type === "Swap" ? "Swapping" : "Creating";
+      const reason = replacing(scope) ?? "Creating";
       return progressing("the device is pulling the image and creating the container", reason);
     }
+    case "Trial":
+      return progressing(step.message, "Swapping");
     case "NameConflict":
     case "PortConflict":
     case "PendingRemoval":
@@ -268,83 +294,6 @@ function underWay(scope: Scope, message: string): Verdict {
     : progressing(reconciling.message, reconciling.reason);
 }
 
-/** The rollout is over or needs nothing now: what runs decides. */
-function fromRunState(scope: Scope, primary: ObservedContainer): Verdict {
-  const desired = scope.settings.desiredState;
-  const observing = scope.settings.policy.managementPolicy === "Observe";
-  const wanted = observing ? observedAsWanted(primary) : desired;
-  const is = (status: "True" | "False", reason: string, message: string): Verdict => ({
-    ready: { status, reason, message },
-  });
-  if (scope.runs?.crashLooping === true) return is("False", "CrashLoopBackOff", crashMessage(scope, primary));
-  switch (primary.state) {
-    case "Running":
-      if (wanted === "Stopped" || wanted === "Paused")
-        return is("False", "Progressing", `running, ${wanted.toLowerCase()} is wanted`);
-      return scope.runs?.settled === false
-        ? is("False", "Progressing", "running; waiting for minReadySeconds to pass")
-        : is("True", "Running", "running as specified");
-    case "Paused":
-      return wanted === "Paused"
-        ? is("True", "Paused", "paused as specified")
-        : is("False", "Progressing", "paused on the device");
-    case "Created":
-    case "Stopped":
-      return wanted === "Stopped"
-        ? is("True", "Stopped", "stopped as specified")
-        : is("False", "Stopped", primary.error ?? "stopped on the device");
-    case "Exited":
-      return wanted === "Stopped" ? is("True", "Stopped", "stopped as specified") : exited(scope, primary);
-    case "Dead":
-    case "Unknown":
-      return is("False", "Progressing", `the device reports ${primary.state}`);
-    default:
-      return primary.state satisfies never;
-  }
-}
-
-function observedAsWanted(primary: ObservedContainer): "Running" | "Stopped" | "Paused" {
-  return primary.state === "Paused"
-    ? "Paused"
-    : primary.state === "Stopped" || primary.state === "Created"
-      ? "Stopped"
-      : "Running";
-}
-
-/** Ended by itself: the restart policy says whether that is the end. */
-function exited(scope: Scope, primary: ObservedContainer): Verdict {
-  const code = primary.exitCode ?? 0;
-  if (restartExpected(scope, primary))
-    return {
-      ready: { status: "False", reason: "Progressing", message: `exited with ${code}; the device restarts it` },
-    };
-  if (code === 0)
-    return {
-      ready: { status: "True", reason: "Completed", message: "exited with 0; the restart policy leaves it so" },
-    };
-  const message = `exited with ${code}${primary.oomKilled === true ? " (out of memory)" : ""}; the restart policy leaves it so`;
-  return { ready: { status: "False", reason: "Failed", message }, stalled: { reason: "ContainerFailed", message } };
-}
-
-/** True while the device may still restart an ended process: by policy, and within its longest delay. */
-export function restartExpected(scope: Scope, primary: ObservedContainer): boolean {
-  if (scope.target === undefined || scope.desired === undefined) return false;
-  if (!scope.target.planner.restarts(scope.desired, primary)) return false;
-  return scope.nowMs - primary.stateSinceMs <= restartPatienceMs(scope);
-}
-
-/** How long an ended process may stay ended although its policy restarts it, before that is taken as final. */
-export function restartPatienceMs(scope: Scope): number {
-  return scope.settings.retryTimeoutMs + 30_000;
-}
-
-function crashMessage(scope: Scope, primary: ObservedContainer): string {
-  const last = scope.runs?.lastEnded;
-  const how =
-    last?.oomKilled === true ? "was killed out of memory" : `exited with ${last?.exitCode ?? primary.exitCode ?? 0}`;
-  return `crash loop: the process ${how}, ${scope.runs?.restartCount ?? 0} restarts so far; the device restarts it by its own back-off`;
-}
-
 /** A rollout that takes longer than progressDeadlineSeconds is Stalled; recovery clears it, since nothing is carried over. */
 function withDeadline(scope: Scope, verdict: Verdict): Verdict {
   if (verdict.ready.status !== "False" || verdict.stalled !== undefined || scope.deletion !== undefined) return verdict;
@@ -360,80 +309,4 @@ function withDeadline(scope: Scope, verdict: Verdict): Verdict {
       message: `not Ready within progressDeadlineSeconds (${seconds}): ${verdict.ready.message}`,
     },
   };
-}
-
-/** Present while a pull has failed: tells a refusal by the registry from anything else. */
-function imageCondition(scope: Scope): ConditionInput | undefined {
-  const failure = scope.failure?.failure;
-  if (failure?.class !== "WorkloadFailed") return undefined;
-  if (failure.reason === "ImageUnauthorized")
-    return {
-      type: "ImageAvailable",
-      status: "False",
-      reason: "Unauthorized",
-      message: `the registry refuses the device (or hides that the image does not exist): check the reference and the device's registry credentials; ${failure.message}`,
-    };
-  if (failure.reason !== "ErrImagePull") return undefined;
-  return { type: "ImageAvailable", status: "False", reason: "PullFailed", message: failure.message };
-}
-
-function acceptedCondition(scope: Scope): ConditionInput {
-  const { acceptance } = scope;
-  return acceptance.accepted
-    ? { type: "Accepted", status: "True", reason: "Accepted", message: "the spec is accepted by the backend" }
-    : { type: "Accepted", status: "False", reason: acceptance.reason, message: acceptance.message };
-}
-
-function syncedCondition(scope: Scope): ConditionInput {
-  const unknown = (message: string): ConditionInput => ({
-    type: "Synced",
-    status: "Unknown",
-    reason: "ObserveFailed",
-    message,
-  });
-  if (scope.plan === undefined && !scope.acceptance.accepted)
-    return unknown(`not compared with the device: ${scope.acceptance.message}`);
-  if (scope.target === undefined || scope.plan === undefined || !scope.target.snapshot.synced)
-    return unknown("the device cannot be observed now");
-  if (scope.target.snapshot.connection === "Offline")
-    return unknown("the device is offline; what is shown was last seen before");
-  const { plan } = scope;
-  if (plan.primary === undefined)
-    return { type: "Synced", status: "False", reason: "Drifted", message: "the container is not on the device" };
-  if (plan.differences.length === 0 && plan.step.type === "None")
-    return {
-      type: "Synced",
-      status: "True",
-      reason: "InSync",
-      message: "what the device reports is what the spec says",
-    };
-  const fields = plan.differences.map((difference) => difference.path).join(", ");
-  return {
-    type: "Synced",
-    status: plan.differences.length === 0 ? "True" : "False",
-    reason: plan.differences.length === 0 ? "InSync" : "Drifted",
-    message:
-      plan.differences.length === 0 ? "the configuration on the device is what the spec says" : `differs: ${fields}`,
-  };
-}
-
-/** Why the way to the device is not there, if that is it. */
-function waitingMessage(scope: Scope): string | undefined {
-  const { acceptance, target } = scope;
-  return target === undefined && !acceptance.accepted ? acceptance.message : undefined;
-}
-
-function reachableCondition(scope: Scope): ConditionInput {
-  const state = shownConnection(scope.target?.snapshot, scope.nowMs);
-  const status = state === "Connected" || state === "Busy" ? "True" : state === "Offline" ? "False" : "Unknown";
-  const message =
-    state === "Connected"
-      ? "the device answers"
-      : state === "Busy"
-        ? "the device is carrying out a command"
-        : (waitingMessage(scope) ??
-          scope.target?.snapshot.message ??
-          scope.backendProblem ??
-          "nothing has been heard of the device yet");
-  return { type: "DeviceReachable", status, reason: state, message };
 }

@@ -1,6 +1,6 @@
 /** From spec to DesiredContainer: references resolved, defaults applied, checked against the backend before anything is sent. */
-import type { DesiredContainer, Planner } from "../../backends/contract.ts";
-import type { EdgeContainer } from "../../crds/edge-container.ts";
+import type { DesiredContainer, FieldProblem, Planner } from "../../backends/contract.ts";
+import type { EdgeContainer, EdgeContainerSpec } from "../../crds/edge-container.ts";
 import type { Environment } from "../environment.ts";
 import type { Acceptance, Scope } from "./scope.ts";
 import { resolveEnv } from "./values.ts";
@@ -18,7 +18,7 @@ export async function desire(scope: Scope, planner: Planner, env: Environment): 
   scope.secretEnv = [...resolved.fromSecret].sort();
   scope.hash = env.hashKey.hash(planner.identity(desired));
   if (scope.settings.policy.managementPolicy === "Observe") return;
-  const problems = [...operatorProblems(scope), ...planner.validate(desired)];
+  const problems = [...strategyProblems(scope.object.spec, planner), ...planner.validate(desired)];
   scope.ignored = problems.filter((problem) => problem.kind === "Ignored");
   const refused = problems.filter((problem) => problem.kind !== "Ignored");
   const [first] = refused;
@@ -32,26 +32,26 @@ export async function desire(scope: Scope, planner: Planner, env: Environment): 
   } satisfies Acceptance;
 }
 
-/** What no backend of this version can do, whatever the vendor. */
-function operatorProblems(scope: Scope): ReturnType<Planner["validate"]> {
-  const problems: ReturnType<Planner["validate"]> = [];
-  if (scope.object.spec.updateStrategy?.rollbackOnFailure === true)
-    problems.push({
-      path: "spec.updateStrategy.rollbackOnFailure",
-      kind: "Unsupported",
-      reason: "UnsupportedField",
-      message: "rolling back is not supported by this version yet; leave it out or set it to false",
-    });
-  if (scope.settings.policy.updateStrategy !== "Swap") return problems;
-  return [
-    ...problems,
-    {
-      path: "spec.updateStrategy.type",
-      kind: "Unsupported",
-      reason: "UnsupportedField",
-      message: "Swap is not supported by this version yet; use Recreate, InPlaceOnly or OnDelete",
-    },
-  ];
+/** Where two containers cannot exist side by side there is none to keep, and none to go back to. Pure. */
+export function strategyProblems(spec: EdgeContainerSpec, planner: Planner): FieldProblem[] {
+  const { type, rollbackOnFailure } = spec.updateStrategy ?? {};
+  const refuse = (path: string, message: string): FieldProblem => ({
+    path: `updateStrategy.${path}`,
+    kind: "Unsupported",
+    reason: "UnsupportedField",
+    message,
+  });
+  if (planner.coexistence && planner.policies !== undefined) {
+    // By default it is only a setting for Swap; asked for, it is a promise that the other types cannot keep.
+    const idle = rollbackOnFailure === true && type !== "Swap";
+    const message = "only type Swap keeps the old container to go back to";
+    return idle ? [{ ...refuse("rollbackOnFailure", message), kind: "Ignored" }] : [];
+  }
+  if (type === "Swap")
+    return [refuse("type", `${planner.type} cannot run two containers side by side: use Recreate, or leave type out`)];
+  return rollbackOnFailure === true
+    ? [refuse("rollbackOnFailure", `${planner.type} keeps no old container: leave rollbackOnFailure out`)]
+    : [];
 }
 
 /** Pure. Without an image (Observe) the reference is empty and never compared. */

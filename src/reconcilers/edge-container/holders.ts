@@ -10,7 +10,8 @@ import type { Resolution } from "./resolve.ts";
 
 /** What stands in the way of a step that brings a new container; undefined if nothing does. Asks for what is missing. */
 export function heldBack(step: Step, resolution: Resolution, env: Environment): Step | undefined {
-  if (step.type !== "Create" && step.type !== "Recreate" && step.type !== "Adopt") return undefined;
+  if (step.type !== "Create" && step.type !== "Recreate" && step.type !== "Swap" && step.type !== "Adopt")
+    return undefined;
   if (resolution.kind !== "Session" || env.options.readOnly) return undefined;
   const { device, backend } = resolution;
   for (const [kind, object] of [

@@ -3,14 +3,14 @@ import type { BackendFailure } from "../../backends/errors.ts";
 import { keyString } from "../../kube/resource.ts";
 import type { Environment } from "../environment.ts";
 import { BY_DEVICE } from "../stores.ts";
-import { restartExpected } from "./conditions.ts";
+import { restartExpected } from "./run-verdict.ts";
 import { bump, judge } from "./failures.ts";
 import { reviewSent, type ContainerMemory, type SentState } from "./memory.ts";
 import { plan, planRemoval } from "./plan/plan.ts";
 import type { OpenOperation, PendingClaim, PlanInput } from "./plan/types.ts";
 import { accountRuns, type RunHistory } from "./runs.ts";
 import type { Scope, Target } from "./scope.ts";
-import { conflictSince, reached } from "./standing.ts";
+import { conflictSince, mayEqual, reached } from "./standing.ts";
 
 /** Fills `plan`, `operation`, `backoff`, `failure` and `runs`. Needs target, desired and hash. */
 export function decide(
@@ -33,17 +33,21 @@ export function decide(
   scope.plan = next;
   const before = scope.operation;
   // An operation that is only planned is written by act(), right before its effect; until then none is open.
-  if (next.operation === undefined || "operation" in next.step) delete scope.operation;
-  else scope.operation = next.operation;
+  // A roll-back changes the open one, which stays as it is until that is written.
+  if (next.step.type !== "RollBack") {
+    if (next.operation === undefined || "operation" in next.step) delete scope.operation;
+    else scope.operation = next.operation;
+  }
   if (before !== undefined && memory.closed?.operationId === before.id && scope.operation?.id !== before.id)
     delete memory.closed;
   // A failed create was counted above, when its answer came; only one that was found failed later is counted here.
   if (next.step.type === "Close" && next.step.failure !== undefined && sent.state !== "Failed")
     recordFailure(scope, next.step.failure, memory);
-  if (next.step.type === "None" && !removal) {
+  if (next.step.type === "None" && !removal && next.rolledBack !== true) {
     // The goal is reached: what failed on the way there is overcome.
     delete scope.failure;
     delete scope.backoff;
+    delete scope.failed;
     delete memory.unsaved;
   }
   noteConflict(scope, memory);
@@ -64,16 +68,26 @@ function settlesInMs(target: Target, env: Environment): number {
 export function recordFailure(scope: Scope, failure: BackendFailure, memory: ContainerMemory): void {
   const generation = scope.object.metadata.generation ?? 0;
   const { backoff } = judge(failure);
-  scope.failure = { failure, atMs: scope.nowMs, generation };
+  const { operation } = scope;
+  scope.failure = {
+    failure,
+    atMs: scope.nowMs,
+    generation,
+    ...(operation !== undefined && { operationId: operation.id }),
+  };
   memory.unsaved = { failure: scope.failure };
-  // A deletion is not stalled by what only another spec could mend: it is tried again.
-  const kind = backoff ?? (scope.object.metadata.deletionTimestamp === undefined ? undefined : "Operation");
+  const kind = backoff ?? (insists(scope) ? "Operation" : undefined);
   if (kind === undefined) {
     delete scope.backoff;
     return;
   }
   scope.backoff = bump(scope.backoff, kind, failure, scope.settings.backoff, scope.object.metadata.uid, scope.nowMs);
   memory.unsaved.backoff = scope.backoff;
+}
+
+/** A deletion, and the way back to an old container, are not stalled by what only another spec could mend. */
+function insists(scope: Scope): boolean {
+  return scope.object.metadata.deletionTimestamp !== undefined || scope.failed !== undefined;
 }
 
 function planInput(
@@ -88,6 +102,7 @@ function planInput(
   if (desired === undefined || hash === undefined) return undefined;
   const { metadata, status } = object;
   const operation = openOperation(scope, target, sent, memory, env);
+  if (scope.failed !== undefined && !mayEqual(scope.failed.hash, hash)) delete scope.failed;
   const notBeforeMs = notBefore(scope);
   return {
     now: scope.nowMs,
@@ -111,6 +126,9 @@ function planInput(
       ...(notBeforeMs !== undefined && { notBeforeMs }),
       ...((sent.state === "Sent" || sent.state === "AwaitingObservation") && { inFlight: sent.state }),
       ...(scope.restartRequest !== undefined && { restartRequest: scope.restartRequest }),
+      hasFailed: scope.failed !== undefined,
+      ...(scope.failure !== undefined && { failure: scope.failure }),
+      runs: historyOf(scope),
     },
     containers: target.snapshot.containers,
     synced: target.snapshot.synced,
@@ -122,8 +140,7 @@ function planInput(
 
 /** No effect before this, ms: never while only another spec (or the retry annotation) helps, else the end of the backoff. */
 function notBefore(scope: Scope): number | undefined {
-  const deleting = scope.object.metadata.deletionTimestamp !== undefined;
-  if (!deleting && scope.failure !== undefined && judge(scope.failure.failure).stalledReason !== undefined)
+  if (!insists(scope) && scope.failure !== undefined && judge(scope.failure.failure).stalledReason !== undefined)
     return Infinity;
   return scope.backoff?.nextRetryTime === undefined ? undefined : Date.parse(scope.backoff.nextRetryTime);
 }

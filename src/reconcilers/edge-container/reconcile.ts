@@ -22,8 +22,15 @@ import { report, wakeInMs } from "./report.ts";
 import { resolve, type Resolution } from "./resolve.ts";
 import type { Scope } from "./scope.ts";
 import { settingsOf } from "./settings.ts";
-import { reached, reconcileAsked, restartRequest, retryAsked, standingBackoff, standingFailure } from "./standing.ts";
-
+import {
+  reached,
+  reconcileAsked,
+  restartRequest,
+  retryAsked,
+  standingBackoff,
+  standingFailed,
+  standingFailure,
+} from "./standing.ts";
 import { referencesOf } from "./values.ts";
 
 /** Runs one pass. Expected failures are in the status; it throws what it did not expect, or could not write. */
@@ -101,6 +108,7 @@ function newScope(object: EdgeContainer, memory: ContainerMemory, env: Environme
   const failure = unsaved === undefined ? standingFailure(object) : unsaved.failure;
   const backoff = unsaved === undefined ? standingBackoff(object) : unsaved.backoff;
   const restart = restartRequest(object);
+  const failed = standingFailed(object);
   const operation = object.status?.operation;
   return {
     object,
@@ -116,6 +124,7 @@ function newScope(object: EdgeContainer, memory: ContainerMemory, env: Environme
     ...(operation !== undefined && { operation }),
     ...(failure !== undefined && { failure }),
     ...(backoff !== undefined && { backoff }),
+    ...(failed !== undefined && { failed }),
     ...(restart !== undefined && { restartRequest: restart }),
   };
 }

@@ -3,8 +3,9 @@ import { conditionTransitions, findCondition, formatTime } from "../../controlle
 import { statusPatch, type Urgency } from "../../controller/status-writer.ts";
 import type { EdgeContainerStatus } from "../../crds/edge-container.ts";
 import type { Environment } from "../environment.ts";
-import { CONFLICT_STALLS_AFTER_MS, deviceMissingSince, restartPatienceMs } from "./conditions.ts";
+import { CONFLICT_STALLS_AFTER_MS, deviceMissingSince } from "./conditions.ts";
 import type { ContainerMemory } from "./memory.ts";
+import { restartPatienceMs } from "./run-verdict.ts";
 import type { Scope } from "./scope.ts";
 import { computeStatus } from "./status.ts";
 
@@ -99,8 +100,13 @@ function announce(
   const now = findCondition(after.conditions, "Ready");
   const old = findCondition(before?.conditions, "Ready");
   const failing = now?.status === "False" && now.reason !== "Progressing" && now.reason !== "Rejected";
+  // With Stalled the same text has just been told.
+  if (findCondition(after.conditions, "Stalled")?.message === now?.message) return;
   if (failing && old?.reason !== now.reason) env.events.record(scope.object, "Warning", now.reason, now.message);
 }
+
+/** Reasons of Reconciling whose begin is an event. */
+const WORK: ReadonlySet<string> = new Set(["Updating", "Recreating", "Swapping", "Removing"]);
 
 /** What an object waits for is said once, when the wait begins or its reason changes. */
 function announceWaits(
@@ -118,7 +124,7 @@ function announceWaits(
   if (reconciling?.reason === was?.reason) return;
   if (reconciling?.reason === "WaitingForRelease")
     env.events.record(scope.object, "Warning", reconciling.reason, reconciling.message);
-  if (reconciling?.reason === "Updating" || reconciling?.reason === "Recreating" || reconciling?.reason === "Removing")
+  if (reconciling !== undefined && WORK.has(reconciling.reason))
     env.events.record(scope.object, "Normal", reconciling.reason, reconciling.message);
 }
 

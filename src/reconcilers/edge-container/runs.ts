@@ -58,9 +58,7 @@ export function accountRuns(
   const known = same ? history : { restartCount: 0, crashCount: 0 };
   const runs = observed.runs;
   const fresh = runsAfter(runs, known.lastStartedAt);
-  const isFirst = known.lastStartedAt === undefined;
-  const restartCount =
-    observed.restartCount ?? known.restartCount + Math.max(0, isFirst ? fresh.length - 1 : fresh.length);
+  const restartCount = observed.restartCount ?? known.restartCount + restartsAmong(fresh, runs, known.lastStartedAt);
 
   let crashCount = known.crashCount;
   let lastFinished = known.lastEnd?.finishedAt;
@@ -100,6 +98,14 @@ export function accountRuns(
     ...(running && crashCount > 0 && { forgetAtMs: observed.stateSinceMs + policy.resetAfterMs }),
     ...(lastEnded !== undefined && { lastEnded }),
   };
+}
+
+/** How many of the new runs followed one that ended by itself: the first run, and one after an ordered stop, are no restarts. */
+function restartsAmong(fresh: readonly Run[], runs: readonly Run[], lastStartedAt: string | undefined): number {
+  return fresh.filter((run) => {
+    const before = runs[runs.indexOf(run) - 1];
+    return before === undefined ? lastStartedAt !== undefined : before.stopped !== true;
+  }).length;
 }
 
 /** The runs after the one last accounted for: by position if it is still listed, else by its time. */

@@ -11,7 +11,7 @@ import type {
   Planner,
 } from "../../backends/contract.ts";
 import type { BackendFailure } from "../../backends/errors.ts";
-import type { EdgeContainer, Operation } from "../../crds/edge-container.ts";
+import type { EdgeContainer, EdgeContainerStatus, Operation } from "../../crds/edge-container.ts";
 import type { Backoff } from "./failures.ts";
 import type { Plan } from "./plan/types.ts";
 import type { RunAccount } from "./runs.ts";
@@ -66,6 +66,8 @@ export interface Scope {
   conflictSinceMs?: number;
   /** Ms since when the present generation is being rolled out. */
   rolloutSinceMs?: number;
+  /** This spec failed and was rolled back, or is about to be (status.failed). */
+  failed?: FailedSpec;
   deletion?: { message: string };
   restartRequest?: string;
 }
@@ -75,4 +77,9 @@ export interface StandingFailure {
   failure: BackendFailure;
   atMs: number;
   generation: number;
+  /** The journalled operation that it happened to. */
+  operationId?: string;
 }
+
+/** status.failed. */
+export type FailedSpec = NonNullable<EdgeContainerStatus["failed"]>;

@@ -4,6 +4,9 @@ import type { EdgeContainerSpec } from "../../crds/edge-container.ts";
 import type { BackoffSettings } from "./failures.ts";
 import type { PlanPolicy } from "./plan/types.ts";
 
+/** On top of the longest delay between restarts by the device itself: it is as slow as devices are. */
+const RESTART_MARGIN_MS = 30_000;
+
 /** What steers a pass. */
 export interface Settings {
   desiredState: "Running" | "Stopped" | "Paused";
@@ -12,14 +15,14 @@ export interface Settings {
   minReadyMs: number;
   progressDeadlineMs: number;
   deletion: { policy: "Remove" | "Stop" | "Orphan"; graceMs: number };
-  /** Longest delay between restarts by the device itself; after more than that an ended process stays ended. */
-  retryTimeoutMs: number;
 }
 
 /** Applies the defaults. Pure and total. */
 export function settingsOf(spec: EdgeContainerSpec): Settings {
   const full = withContainerDefaults(spec);
   const { backoff, updateStrategy } = full;
+  // The vendor's own longest delay where the spec leaves it open (Kanto: one minute).
+  const retryTimeoutMs = (spec.restartPolicy?.retryTimeoutSeconds ?? 60) * 1000;
   return {
     desiredState: full.desiredState,
     policy: {
@@ -28,6 +31,11 @@ export function settingsOf(spec: EdgeContainerSpec): Settings {
       updateStrategy: updateStrategy.type,
       adoption: adoptionOf(full),
       stop: full.stop,
+      rollbackOnFailure: updateStrategy.rollbackOnFailure,
+      minReadyMs: updateStrategy.minReadySeconds * 1000,
+      progressDeadlineMs: updateStrategy.progressDeadlineSeconds * 1000,
+      resetAfterMs: backoff.resetAfterSeconds * 1000,
+      restartPatienceMs: retryTimeoutMs + RESTART_MARGIN_MS,
     },
     backoff: {
       initialMs: backoff.initialSeconds * 1000,
@@ -37,8 +45,6 @@ export function settingsOf(spec: EdgeContainerSpec): Settings {
     minReadyMs: updateStrategy.minReadySeconds * 1000,
     progressDeadlineMs: updateStrategy.progressDeadlineSeconds * 1000,
     deletion: { policy: full.deletion.policy, graceMs: full.deletion.graceSeconds * 1000 },
-    // The vendor's own longest delay where the spec leaves it open (Kanto: one minute).
-    retryTimeoutMs: (spec.restartPolicy?.retryTimeoutSeconds ?? 60) * 1000,
   };
 }
 

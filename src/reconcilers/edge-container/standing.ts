@@ -4,7 +4,7 @@ import type { BackendFailure, WorkloadReason } from "../../backends/errors.ts";
 import { ANNOTATIONS } from "../../crds/group.ts";
 import type { EdgeContainer } from "../../crds/edge-container.ts";
 import type { Backoff } from "./failures.ts";
-import type { StandingFailure } from "./scope.ts";
+import type { FailedSpec, StandingFailure } from "./scope.ts";
 
 /** True if a new value of the retry annotation, or a new generation, asks to forget failures. */
 export function retryAsked(object: EdgeContainer): boolean {
@@ -18,7 +18,25 @@ export function standingFailure(object: EdgeContainer): StandingFailure | undefi
   const last = object.status?.lastFailure;
   if (last === undefined || retryAsked(object)) return undefined;
   if (last.generation !== object.metadata.generation) return undefined;
-  return { failure: restore(last), atMs: Date.parse(last.time), generation: last.generation ?? 0 };
+  return {
+    failure: restore(last),
+    atMs: Date.parse(last.time),
+    generation: last.generation ?? 0,
+    ...(last.operationId !== undefined && { operationId: last.operationId }),
+  };
+}
+
+/** status.failed, as long as neither the spec nor the retry annotation has changed; values of Secrets are looked at later. */
+export function standingFailed(object: EdgeContainer): FailedSpec | undefined {
+  const failed = object.status?.failed;
+  if (failed === undefined || retryAsked(object)) return undefined;
+  return failed.generation === object.metadata.generation ? failed : undefined;
+}
+
+/** Whether two hashes may stand for the same: under different keys they say nothing. */
+export function mayEqual(hash: string, other: string): boolean {
+  const keyOf = (text: string): string => text.slice(0, text.indexOf(":") + 1);
+  return hash === other || keyOf(hash) !== keyOf(other);
 }
 
 /** The backoff that still counts. Crash counts survive a new generation only through the runs (runs.ts). */
@@ -67,9 +85,14 @@ function restore(last: NonNullable<NonNullable<EdgeContainer["status"]>["lastFai
     case "Conflict":
       return { class: "Conflict", reason: conflictReason(reason), message };
     case "RateLimited":
-      return { class: "RateLimited", retryAfterMs: 0, message };
+      return { class: "RateLimited", retryAfterMs: (last.retryAfterSeconds ?? 0) * 1000, message };
     case "WorkloadFailed":
-      return { class: "WorkloadFailed", reason: reason as WorkloadReason, message };
+      return {
+        class: "WorkloadFailed",
+        reason: reason as WorkloadReason,
+        message,
+        ...(last.exitCode !== undefined && { exitCode: last.exitCode }),
+      };
     case "Transient":
     case "Unreachable":
     case "Unauthorized":

@@ -3,10 +3,11 @@
  * fleet at rest gives the status that is already there, so that nothing is written.
  */
 import { formatTime, rebuildConditions, truncateMessage } from "../../controller/conditions.ts";
-import type { EdgeContainerStatus } from "../../crds/edge-container.ts";
+import type { EdgeContainerStatus, LastFailure } from "../../crds/edge-container.ts";
 import type { DesiredContainer, ObservedContainer } from "../../backends/contract.ts";
-import { conditionsOf, restartExpected } from "./conditions.ts";
-import type { Scope, Target } from "./scope.ts";
+import { conditionsOf } from "./conditions.ts";
+import { restartExpected } from "./run-verdict.ts";
+import type { Scope, StandingFailure, Target } from "./scope.ts";
 
 /** The whole status as it should stand. */
 export function computeStatus(scope: Scope): EdgeContainerStatus {
@@ -29,19 +30,26 @@ export function computeStatus(scope: Scope): EdgeContainerStatus {
   if (scope.operation !== undefined) status.operation = scope.operation;
   const backoff = backoffOf(scope);
   if (backoff !== undefined) status.backoff = backoff;
-  if (scope.failure !== undefined)
-    status.lastFailure = {
-      class: scope.failure.failure.class,
-      reason: "reason" in scope.failure.failure ? scope.failure.failure.reason : scope.failure.failure.class,
-      message: text(scope.failure.failure.message, 1024),
-      time: formatTime(scope.failure.atMs),
-      generation: scope.failure.generation,
-      ...("field" in scope.failure.failure &&
-        scope.failure.failure.field !== undefined && { field: scope.failure.failure.field }),
-    };
+  if (scope.failed !== undefined) status.failed = scope.failed;
+  if (scope.failure !== undefined) status.lastFailure = lastFailureOf(scope.failure);
   if (scope.ignored.length > 0)
     status.unsupported = scope.ignored.map((problem) => ({ path: problem.path, action: "Ignored" as const }));
   return status;
+}
+
+/** What whoever is on call needs: what failed, in whose words, at which spec and operation. */
+function lastFailureOf({ failure, atMs, generation, operationId }: StandingFailure): LastFailure {
+  return {
+    class: failure.class,
+    reason: "reason" in failure ? failure.reason : failure.class,
+    message: text(failure.message, 1024),
+    time: formatTime(atMs),
+    generation,
+    ...(operationId !== undefined && { operationId }),
+    ...("field" in failure && failure.field !== undefined && { field: failure.field }),
+    ...("exitCode" in failure && failure.exitCode !== undefined && { exitCode: failure.exitCode }),
+    ...(failure.class === "RateLimited" && { retryAfterSeconds: Math.ceil(failure.retryAfterMs / 1000) }),
+  };
 }
 
 /** While the device cannot be observed, the last known state stays, with its time. */
@@ -74,6 +82,8 @@ function observedPart(
   const rolledOut =
     plan?.differences.length === 0 &&
     plan.step.type !== "Adopt" &&
+    // Not before the new container of a Swap has proven itself.
+    scope.operation?.type !== "Swap" &&
     scope.object.metadata.deletionTimestamp === undefined &&
     desired !== undefined &&
     hash !== undefined &&

@@ -88,6 +88,11 @@ function inputFor(device: ModelDevice, desired: DesiredContainer, change: Partia
       updateStrategy: "Recreate",
       adoption: { policy: "Never" },
       stop: { signal: "SIGTERM", timeoutSeconds: 30, force: true },
+      rollbackOnFailure: true,
+      minReadyMs: 0,
+      progressDeadlineMs: 600_000,
+      resetAfterMs: 600_000,
+      restartPatienceMs: 90_000,
     },
     memory: { wasStopped: false, reached: false },
     containers: device.list(),
@@ -125,6 +130,7 @@ function drive(
         return step.type === "Wait" ? `Wait ${step.reason}` : step.type;
       case "Create":
       case "Recreate":
+      case "Swap":
         device.create(desired, { ...ME, operation: step.operation.id, hash: input.hash });
         break;
       case "Restart":
@@ -132,6 +138,7 @@ function drive(
         break;
       case "Adopt":
       case "Close":
+      case "RollBack":
         break;
       default:
         device.apply(step.action);

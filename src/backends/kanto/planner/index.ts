@@ -5,6 +5,7 @@
 import type { Planner } from "../../contract.ts";
 import { CAPABILITIES } from "./capabilities.ts";
 import { diff, honouredPaths, identity } from "./diff.ts";
+import { policies } from "./policies.ts";
 import { remove, restarts, stop, update } from "./steps.ts";
 import { validate } from "./validate.ts";
 
@@ -25,4 +26,5 @@ export const kantoPlanner: Planner = {
   stop,
   remove,
   restarts,
+  policies,
 };

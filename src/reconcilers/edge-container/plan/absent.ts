@@ -74,7 +74,7 @@ function ofSibling(input: PlanInput, container: ObservedContainer): boolean {
 export function openOperation(
   input: PlanInput,
   type: Operation["type"],
-  extra: Partial<Pick<Operation, "oldExternalId" | "oldRunStartedAt">> = {},
+  extra: Partial<Pick<Operation, "oldExternalId" | "oldRunStartedAt" | "savedRestartPolicy">> = {},
 ): Operation {
   const former = input.memory.operation?.entry;
   const repeated = former !== undefined && former.type === type && former.generation === input.generation;

@@ -3,26 +3,35 @@
  * is looked up, never assumed. Answers undefined when the entry no longer decides anything, so that the level-based rules go on.
  */
 import type { ObservedContainer } from "../../../backends/contract.ts";
-import { carriesMarkerOf, findOurs } from "./ownership.ts";
+import { findOurs } from "./ours.ts";
+import { carriesMarkerOf } from "./ownership.ts";
 import { asStep, start } from "./run-state.ts";
+import { continueSwap, type Continued } from "./swap.ts";
 import type { OpenOperation, PlanInput, Step } from "./types.ts";
 
-/** The step that the open operation asks for, or undefined if it has come to its end. */
-export function continueOperation(input: PlanInput, operation: OpenOperation): Step | undefined {
-  switch (operation.entry.type) {
+/** What the open operation asks for, or undefined if it decides nothing any more. */
+export function continueOperation(input: PlanInput, operation: OpenOperation): Continued | undefined {
+  const { entry } = operation;
+  const asked = (step: Step | undefined): Continued | undefined =>
+    step === undefined ? undefined : { kind: "Step", step, entry };
+  switch (entry.type) {
     case "Create":
     case "Recreate":
+      return asked(settleCreate(input, operation));
     case "Swap":
-      return continueCreate(input, operation);
+      // Once the new container was seen, its create needs no more proof.
+      return entry.newExternalId === undefined
+        ? (asked(settleCreate(input, operation)) ?? continueSwap(input, entry))
+        : continueSwap(input, entry);
     case "Restart":
-      return continueRestart(input, operation);
+      return asked(continueRestart(input, operation));
     default:
-      return operation.entry.type satisfies never;
+      return entry.type satisfies never;
   }
 }
 
 /** Its effect is visible, or it is proven that there will be none; until then nothing else may be sent. */
-function continueCreate(input: PlanInput, { entry, progress }: OpenOperation): Step | undefined {
+export function settleCreate(input: PlanInput, { entry, progress }: OpenOperation): Step | undefined {
   const made = input.containers.some(
     (container) => carriesMarkerOf(input.me, container) && container.marker?.operation === entry.id,
   );

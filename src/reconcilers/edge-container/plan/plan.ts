@@ -5,10 +5,11 @@
  */
 import type { Difference, ObservedContainer } from "../../../backends/contract.ts";
 import { planAbsent } from "./absent.ts";
-import { continueOperation } from "./operation.ts";
-import { findOurs } from "./ownership.ts";
+import { continueOperation, settleCreate } from "./operation.ts";
+import { findOurs } from "./ours.ts";
 import { planPresent } from "./present.ts";
 import { asStep } from "./run-state.ts";
+import { fits } from "./swap-pair.ts";
 import type { Plan, PlanInput, Step } from "./types.ts";
 
 /** The next step towards the spec. */
@@ -21,10 +22,12 @@ export function plan(input: PlanInput): Plan {
       ...kept,
     };
 
-  const { primary, duplicates } = findOurs(input);
+  const { primary } = findOurs(input);
   const observed = primary === undefined ? {} : { primary };
   const differences = primary === undefined ? [] : diffOf(input, primary);
-  const view = { ...observed, differences, drifted: isDrift(input, differences) };
+  const rolledBack =
+    operation === undefined && input.memory.hasFailed === true && (primary === undefined || !fits(input, primary));
+  const view = { ...observed, differences, drifted: isDrift(input, differences), ...(rolledBack && { rolledBack }) };
 
   if (inFlight !== undefined) {
     const message =
@@ -32,18 +35,32 @@ export function plan(input: PlanInput): Plan {
     return { step: { type: "Wait", reason: "Effect", message }, ...view, ...kept };
   }
   const next = operation === undefined ? undefined : continueOperation(input, operation);
-  if (next !== undefined) {
-    const step = hold(input, next);
-    return { step, ...view, ...(step.type !== "Close" && kept) };
+  if (next?.kind === "Step") {
+    const step = hold(input, next.step);
+    const entry = "operation" in step ? step.operation : next.entry;
+    return { step, ...view, ...(step.type !== "Close" && { operation: entry }) };
   }
+  if (next?.kind === "Over") return planLevel(withoutOperation(input));
+  return planLevel(input);
+}
+
+/** The level-based rules: from what there is to what is wanted, whatever was under way. */
+function planLevel(input: PlanInput): Plan {
+  const { operation, hasFailed } = input.memory;
+  const { primary, duplicates } = findOurs(input);
   if (primary === undefined) {
+    // What has failed is not tried again, also if what it was rolled back to is gone.
+    if (hasFailed === true) return { ...bare({ type: "None" }), rolledBack: true };
     const step = hold(input, planAbsent(input));
-    return { step, ...view, ...("operation" in step && { operation: step.operation }) };
+    return { ...bare(step), ...("operation" in step && { operation: step.operation }) };
   }
+  const rolledBack = hasFailed === true && !fits(input, primary);
+  const differences = diffOf(input, primary);
+  const view = { primary, differences, drifted: isDrift(input, differences), ...(rolledBack && { rolledBack }) };
   const present = planPresent(input, primary, duplicates, view);
   const step = hold(input, present.step);
   const opened = "operation" in step ? step.operation : undefined;
-  const entry = opened ?? (oldIsLeft(input) ? operation?.entry : undefined);
+  const entry = opened ?? (isUnfinished(input, primary, duplicates) ? operation?.entry : undefined);
   return {
     step,
     ...view,
@@ -52,10 +69,16 @@ export function plan(input: PlanInput): Plan {
   };
 }
 
-/** A recreation stays in the journal until the container that it replaces is gone. */
-function oldIsLeft(input: PlanInput): boolean {
+function withoutOperation(input: PlanInput): PlanInput {
+  const { operation: _over, ...memory } = input.memory;
+  return { ...input, memory };
+}
+
+/** A replacement stays in the journal until one of its two containers is gone, whichever is the one to keep. */
+function isUnfinished(input: PlanInput, primary: ObservedContainer, duplicates: readonly ObservedContainer[]): boolean {
   const old = input.memory.operation?.entry.oldExternalId;
-  return old !== undefined && input.containers.some(({ externalId, state }) => externalId === old && state !== "Dead");
+  if (old === primary.externalId) return duplicates.length > 0;
+  return duplicates.some(({ externalId }) => externalId === old);
 }
 
 function diffOf(input: PlanInput, primary: ObservedContainer): readonly Difference[] {
@@ -94,7 +117,7 @@ export function planRemoval(input: PlanInput, policy: "Remove" | "Stop"): Plan {
     };
   if (operation !== undefined && operation.entry.type !== "Restart") {
     // An open create could still bring a container after the finalizer is gone: it is settled first.
-    const next = continueOperation(input, operation);
+    const next = settleCreate(input, operation);
     if (next?.type === "Wait") return { ...answer(next), ...kept };
   }
   for (const container of primary === undefined ? [] : [primary, ...duplicates]) {
@@ -117,6 +140,7 @@ function hold(input: PlanInput, step: Step): Step {
     case "Reject":
     case "Close":
     case "Adopt":
+    case "RollBack":
       return step;
     default:
       return { type: "Wait", reason: "BackingOff", message: "backing off after a failure", untilMs: until };

@@ -1,13 +1,17 @@
 /** A container of this object is on the device: remove doubles, mend differences, then see to its run state. */
 import type { Difference, ObservedContainer } from "../../../backends/contract.ts";
 import { openOperation } from "./absent.ts";
+import { portHolder } from "./conflicts.ts";
 import { asStep, planRunState } from "./run-state.ts";
+import { isLive } from "./swap-pair.ts";
 import type { PlanInput, Step } from "./types.ts";
 
 /** What is known of the container's configuration. */
 export interface Comparison {
   differences: readonly Difference[];
   drifted: boolean;
+  /** This spec has failed: the container is left as it is, and only kept running. */
+  rolledBack?: boolean;
 }
 
 /** The step, and what somebody did to the run state if that is only to be reported. */
@@ -26,9 +30,10 @@ export function planPresent(
   const { memory, planner, policy } = input;
   if (policy.managementPolicy === "Observe") return { step: { type: "None" } };
   const [double] = duplicates;
-  if (double !== undefined) return { step: asStep(planner.remove(double, policy.stop)) };
+  if (double !== undefined)
+    return { step: blocked(input, primary, double) ?? asStep(planner.remove(double, policy.stop)) };
   const report = policy.driftPolicy === "Report";
-  if (!(report && comparison.drifted)) {
+  if (!(report && comparison.drifted) && comparison.rolledBack !== true) {
     const change = planChange(input, primary, comparison.differences);
     if (change !== undefined) return { step: change };
   }
@@ -55,6 +60,27 @@ export function planPresent(
   return { step };
 }
 
+/** The one to take over could not start for a stranger's port: foreseen while the other one still runs. */
+function blocked(input: PlanInput, primary: ObservedContainer, double: ObservedContainer): Step | undefined {
+  if (input.desired.state !== "Running" || isLive(primary) || !isLive(double)) return undefined;
+  const held = portHolder(input, primary.externalId);
+  return held === undefined ? undefined : { type: "Wait", reason: "PortConflict", message: held.message };
+}
+
+/** Opens the operation that makes a new container, unless it is known already that it could not start. */
+function replace(input: PlanInput, primary: ObservedContainer, differences: readonly Difference[]): Step {
+  const { planner, policy, desired } = input;
+  const held = desired.state === "Running" && isLive(primary) ? portHolder(input, primary.externalId) : undefined;
+  if (held !== undefined) return { type: "Wait", reason: "PortConflict", message: held.message };
+  const { externalId: oldExternalId } = primary;
+  // Where nothing runs there is nothing to go back to.
+  const swaps = policy.updateStrategy === "Swap" && desired.state === "Running" && primary.state === "Running";
+  if (!swaps || planner.policies === undefined)
+    return { type: "Recreate", operation: openOperation(input, "Recreate", { oldExternalId }), differences };
+  const savedRestartPolicy = planner.policies.save(primary);
+  return { type: "Swap", operation: openOperation(input, "Swap", { oldExternalId, savedRestartPolicy }), differences };
+}
+
 /** What mends the differences of the configuration; undefined if nothing needs to be done about them. */
 function planChange(
   input: PlanInput,
@@ -68,11 +94,7 @@ function planChange(
     switch (policy.updateStrategy) {
       case "Recreate":
       case "Swap":
-        return {
-          type: "Recreate",
-          operation: openOperation(input, "Recreate", { oldExternalId: primary.externalId }),
-          differences: recreate,
-        };
+        return replace(input, primary, recreate);
       case "InPlaceOnly":
         return {
           type: "Reject",
@@ -82,11 +104,7 @@ function planChange(
       case "OnDelete":
         // Left as it is until the container is next created or a restart is asked for; the rest goes on below.
         if (memory.restartRequest === undefined) break;
-        return {
-          type: "Recreate",
-          operation: openOperation(input, "Recreate", { oldExternalId: primary.externalId }),
-          differences: recreate,
-        };
+        return replace(input, primary, recreate);
       default:
         return policy.updateStrategy satisfies never;
     }

@@ -12,6 +12,7 @@ import type {
 } from "../../../backends/contract.ts";
 import type { BackendFailure } from "../../../backends/errors.ts";
 import type { Operation } from "../../../crds/edge-container.ts";
+import type { RunHistory } from "../runs.ts";
 
 /** Who we are: what a marker must say for a container to be this object's. */
 export interface Identity {
@@ -41,6 +42,16 @@ export interface PlanPolicy {
   updateStrategy: "Recreate" | "Swap" | "InPlaceOnly" | "OnDelete";
   adoption: { policy: "Never" } | { policy: "ByName" } | { policy: "ById"; externalId: string };
   stop: StopOptions;
+  /** Whether a failed Swap goes back to the old container. */
+  rollbackOnFailure: boolean;
+  /** How long a new container must run before a Swap removes the old one, ms. */
+  minReadyMs: number;
+  /** How long a Swap may keep the old container down without the new one being ready, ms. */
+  progressDeadlineMs: number;
+  /** A run this long forgets the crashes before it, ms (runs.ts). */
+  resetAfterMs: number;
+  /** How long an ended process may stay ended although its policy restarts it, ms. */
+  restartPatienceMs: number;
 }
 
 /** What Drayage did and saw before: read from status, so it survives a restart. */
@@ -60,6 +71,20 @@ export interface PlanMemory {
   inFlight?: "Sent" | "AwaitingObservation";
   /** A value of the restartedAt annotation that has not been acted on. */
   restartRequest?: string;
+  /** This very spec failed and was (or is being) rolled back: it is not tried again (status.failed). */
+  hasFailed?: boolean;
+  /** The failure that stands at this generation, and the operation that it happened to. */
+  failure?: { failure: BackendFailure; operationId?: string };
+  /** What has been counted of runs; absent: nothing. */
+  runs?: RunHistory;
+}
+
+/** Why the new container of a Swap counts as failed. */
+export interface TrialFailure {
+  /** One word, for status.failed. */
+  reason: string;
+  /** For status.lastFailure. */
+  failure: BackendFailure;
 }
 
 /** A removal that still has to be done on the device, of another object's container: what it holds is released in time. */
@@ -98,7 +123,9 @@ export type WaitReason =
   | "NameConflict"
   | "PortConflict"
   | "PendingRemoval"
-  | "Effect";
+  | "Effect"
+  /** The new container of a Swap runs and has to go on for minReadySeconds. */
+  | "Trial";
 
 /** One pass's answer. At most one external effect; Create is the only one that needs the journal. */
 export type Step =
@@ -114,6 +141,10 @@ export type Step =
   | { type: "Remove"; action: CommandAction }
   /** As Create, beside the old container, which is stopped and removed once the new one exists (its image is then pulled). */
   | { type: "Recreate"; operation: Operation; differences: readonly Difference[] }
+  /** As Recreate, but the old container stays, stopped, until the new one has proven itself. */
+  | { type: "Swap"; operation: Operation; differences: readonly Difference[] }
+  /** Journal only: the new container of a Swap has failed, and from here on the way leads back to the old one. */
+  | { type: "RollBack"; operation: Operation; because: TrialFailure }
   /** Journal only: the following passes stop and start. */
   | { type: "Restart"; operation: Operation }
   /** Status only: the operation has ended; `failure` if it did not reach its end. */
@@ -133,6 +164,8 @@ export interface Plan {
   differences: readonly Difference[];
   /** The differences are not the spec's doing: somebody changed the container. */
   drifted: boolean;
-  /** The journal's entry as it shall stand after this step; for Create, Recreate and Restart before it. */
+  /** This spec has failed and the container from before it is back: the differences are left alone. */
+  rolledBack?: boolean;
+  /** The journal's entry as it shall stand after this step; for Create, Recreate, Swap, RollBack and Restart before it. */
   operation?: Operation;
 }

@@ -1,0 +1,81 @@
+/** Ready where the rollout is over or needs nothing now: what runs decides. Pure. */
+import type { ObservedContainer } from "../../backends/contract.ts";
+import type { Scope } from "./scope.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** The rollout is over or needs nothing now: what runs decides. */
+export function fromRunState(scope: Scope, primary: ObservedContainer): Verdict {
+  const desired = scope.settings.desiredState;
+  const observing = scope.settings.policy.managementPolicy === "Observe";
+  const wanted = observing ? observedAsWanted(primary) : desired;
+  const is = (status: "True" | "False", reason: string, message: string): Verdict => ({
+    ready: { status, reason, message },
+  });
+  if (scope.runs?.crashLooping === true) return is("False", "CrashLoopBackOff", crashMessage(scope, primary));
+  switch (primary.state) {
+    case "Running":
+      if (wanted === "Stopped" || wanted === "Paused")
+        return is("False", "Progressing", `running, ${wanted.toLowerCase()} is wanted`);
+      return scope.runs?.settled === false
+        ? is("False", "Progressing", "running; waiting for minReadySeconds to pass")
+        : is("True", "Running", "running as specified");
+    case "Paused":
+      return wanted === "Paused"
+        ? is("True", "Paused", "paused as specified")
+        : is("False", "Progressing", "paused on the device");
+    case "Created":
+    case "Stopped":
+      return wanted === "Stopped"
+        ? is("True", "Stopped", "stopped as specified")
+        : is("False", "Stopped", primary.error ?? "stopped on the device");
+    case "Exited":
+      return wanted === "Stopped" ? is("True", "Stopped", "stopped as specified") : exited(scope, primary);
+    case "Dead":
+    case "Unknown":
+      return is("False", "Progressing", `the device reports ${primary.state}`);
+    default:
+      return primary.state satisfies never;
+  }
+}
+
+function observedAsWanted(primary: ObservedContainer): "Running" | "Stopped" | "Paused" {
+  return primary.state === "Paused"
+    ? "Paused"
+    : primary.state === "Stopped" || primary.state === "Created"
+      ? "Stopped"
+      : "Running";
+}
+
+/** Ended by itself: the restart policy says whether that is the end. */
+function exited(scope: Scope, primary: ObservedContainer): Verdict {
+  const code = primary.exitCode ?? 0;
+  if (restartExpected(scope, primary))
+    return {
+      ready: { status: "False", reason: "Progressing", message: `exited with ${code}; the device restarts it` },
+    };
+  if (code === 0)
+    return {
+      ready: { status: "True", reason: "Completed", message: "exited with 0; the restart policy leaves it so" },
+    };
+  const message = `exited with ${code}${primary.oomKilled === true ? " (out of memory)" : ""}; the restart policy leaves it so`;
+  return { ready: { status: "False", reason: "Failed", message }, stalled: { reason: "ContainerFailed", message } };
+}
+
+/** True while the device may still restart an ended process: by policy, and within its longest delay. */
+export function restartExpected(scope: Scope, primary: ObservedContainer): boolean {
+  if (scope.target === undefined || scope.desired === undefined) return false;
+  if (!scope.target.planner.restarts(scope.desired, primary)) return false;
+  return scope.nowMs - primary.stateSinceMs <= restartPatienceMs(scope);
+}
+
+/** How long an ended process may stay ended although its policy restarts it, before that is taken as final. */
+export function restartPatienceMs(scope: Scope): number {
+  return scope.settings.policy.restartPatienceMs;
+}
+
+function crashMessage(scope: Scope, primary: ObservedContainer): string {
+  const last = scope.runs?.lastEnded;
+  const how =
+    last?.oomKilled === true ? "was killed out of memory" : `exited with ${last?.exitCode ?? primary.exitCode ?? 0}`;
+  return `crash loop: the process ${how}, ${scope.runs?.restartCount ?? 0} restarts so far; the device restarts it by its own back-off`;
+}
