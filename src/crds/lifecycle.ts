@@ -48,19 +48,27 @@ export const stop = object("How the container is stopped.", {
 export const updateStrategy = ruled(
   object("How a change that needs a new container is carried out.", {
     type: choice(
-      "Recreate: the old container is replaced, the new one made first where two can exist. Swap: the new one runs before the old one stops. InPlaceOnly: such a change is refused. OnDelete: it waits for the next creation or restart.",
+      "Recreate: the old container is replaced, the new one made first where two can exist. Swap: as Recreate, but the old one is kept, stopped, until the new one has run for minReadySeconds; only where two can exist. InPlaceOnly: such a change is refused. OnDelete: it waits for the next creation or restart.",
       ["Recreate", "Swap", "InPlaceOnly", "OnDelete"],
       { default: UPDATE.type },
     ).exactOptional(),
     minReadySeconds: seconds("How long a container must run before it counts as ready.", 0, DAY, {
       default: UPDATE.minReadySeconds,
     }).exactOptional(),
-    progressDeadlineSeconds: seconds("After this long without success a rollout counts as failed.", 1, 7 * DAY, {
-      default: UPDATE.progressDeadlineSeconds,
-    }).exactOptional(),
-    rollbackOnFailure: flag("Whether the old container comes back when the new one fails, where two can exist.", {
-      default: UPDATE.rollbackOnFailure,
-    }).exactOptional(),
+    progressDeadlineSeconds: seconds(
+      "After this long without success a rollout is Stalled, and a Swap whose old container is down goes back. It never ends a command: a pull may take longer.",
+      1,
+      7 * DAY,
+      {
+        default: UPDATE.progressDeadlineSeconds,
+      },
+    ).exactOptional(),
+    rollbackOnFailure: flag(
+      "Whether a Swap goes back to the old container when the new one fails; the other types keep none.",
+      {
+        default: UPDATE.rollbackOnFailure,
+      },
+    ).exactOptional(),
   }),
   [
     {

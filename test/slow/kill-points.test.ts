@@ -85,6 +85,52 @@ const scenarios: Scenario[] = [
     },
   },
   {
+    name: "swap",
+    before: async (name) => {
+      await world.container(name, site, {
+        restartPolicy: { type: "Always" },
+        updateStrategy: { type: "Swap", minReadySeconds: 1 },
+      });
+      await world.condition(name, "Ready", "True");
+    },
+    change: (name) => world.patch("edgecontainers", name, { spec: { image: "registry.example/sleeper:2" } }),
+    done: isReady,
+    after: async (name) => {
+      await world.condition(name, "Ready", "True", "Running");
+      expect(existing(site, name)).toMatchObject([
+        {
+          imageRef: "registry.example/sleeper:2",
+          state: { status: "RUNNING" },
+          config: { restartPolicy: { type: "ALWAYS" } },
+        },
+      ]);
+      expect(everCreated(site, name)).toHaveLength(2);
+    },
+  },
+  {
+    name: "roll-back",
+    before: async (name) => {
+      await world.container(name, site, {
+        restartPolicy: { type: "Always" },
+        updateStrategy: { type: "Swap", minReadySeconds: 1 },
+      });
+      await world.condition(name, "Ready", "True");
+    },
+    change: (name) => world.patch("edgecontainers", name, { spec: { image: "registry.example/nocommand:1" } }),
+    done: async (name) => conditionOf(await world.getContainer(name), "Stalled")?.reason === "RolledBack",
+    after: async (name) => {
+      await world.condition(name, "Stalled", "True", "RolledBack");
+      expect(existing(site, name)).toMatchObject([
+        {
+          imageRef: "registry.example/sleeper:1",
+          state: { status: "RUNNING" },
+          config: { restartPolicy: { type: "ALWAYS" } },
+        },
+      ]);
+      expect(everCreated(site, name)).toHaveLength(2);
+    },
+  },
+  {
     name: "delete",
     before: async (name) => {
       await world.container(name, site);

@@ -49,7 +49,8 @@ export class Standing {
     if (!this.#host.online()) return problem ?? this.#host.brokerMessage();
     if (problem !== undefined) return problem;
     if (flight?.overdue === true) {
-      return `no answer to ${flight.command.kind} within its timeout; waiting for proof that it ended`;
+      const since = new Date(flight.sentAtMs).toISOString();
+      return `the ${flight.command.kind.toLowerCase()} that was sent at ${since} was not answered in time: the device may still be at it, and nothing else is sent until it answers something or connects anew`;
     }
     if (this.#presence.believed === "Offline") return "the device does not answer";
     if (this.#presence.believed === "Unknown") return "asking whether the device is there";

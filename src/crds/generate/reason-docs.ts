@@ -71,7 +71,8 @@ export const REASON_DOCS: readonly ReasonSection[] = [
       PullingImage: "The device pulls the image.",
       Updating: "Settings are changed in place.",
       Recreating: "The container is replaced by a new one.",
-      Swapping: "The new container runs before the old one stops.",
+      Swapping:
+        "The container is replaced by a new one, and kept to go back to until that has run for minReadySeconds.",
       Removing: "The container is being removed.",
       WaitingForDevice: "The device is offline; the newest spec is applied when it comes back.",
       WaitingForReference: "A device, backend, Secret, ConfigMap or registry is missing or not ready.",
@@ -89,7 +90,8 @@ export const REASON_DOCS: readonly ReasonSection[] = [
       PortConflict: "A container that is not this object's holds a host port.",
       PortOutOfRange: "The backend does not offer a host port.",
       InvalidImageName: "The image reference cannot be right.",
-      ImageUnauthorized: "The registry refuses the image to this device.",
+      ImageUnauthorized:
+        "Not set by any backend yet: where a registry refuses the image, Ready is False ImagePullBackOff and ImageAvailable False Unauthorized, since credentials are mended elsewhere than in this object.",
       DeviceNotFound: "The vendor does not know the device.",
       WrongDeviceKind: "The EdgeDevice is for another vendor than its EdgeBackend.",
       DuplicateTarget: "An older EdgeDevice stands for the same target.",

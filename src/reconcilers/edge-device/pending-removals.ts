@@ -50,7 +50,9 @@ async function change(
     // Read from the API server, not from the cache: the list is a whole, and other passes change it too.
     const device: EdgeDevice = await env.client.get(env.resources.devices, key);
     const { uid, resourceVersion } = device.metadata;
-    const pendingRemovals = edit(device.status?.pendingRemovals ?? []);
+    const edited = edit(device.status?.pendingRemovals ?? []);
+    // Null takes the field away: an empty list would stay in status for ever.
+    const pendingRemovals = edited.length === 0 ? null : edited;
     try {
       const written = await env.client.patch(
         env.resources.devices,

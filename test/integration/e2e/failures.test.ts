@@ -113,6 +113,36 @@ describe("a container that fails", () => {
     const bad = await world.condition("bad", "Ready", "False", "Failed");
     expect(conditionOf(bad, "Stalled")).toMatchObject({ reason: "ContainerFailed" });
     expect(existing(site, "bad")[0]?.processStarts).toBe(1);
+    const told = (await eventsOf("bad")).filter(({ type }) => type === "Warning");
+    expect(told.map(({ reason }) => reason)).toEqual(["ContainerFailed"]);
+  });
+
+  test("for want of memory says so", async () => {
+    const site = await world.site("press");
+    world.operator();
+    site.device.faults.image("registry.example/oom:1", { runMs: 50, exitCode: 137, oom: true, onSignal: 143 });
+    await world.container("bad", site, { image: "registry.example/oom:1", restartPolicy: { type: "Always" } });
+    const object = await world.condition("bad", "Ready", "False", "CrashLoopBackOff");
+    expect(conditionOf(object, "Ready")?.message).toContain("out of memory");
+    expect(object.status?.lastState?.terminated).toMatchObject({ exitCode: 137, reason: "OOMKilled" });
+  });
+
+  test("by a registry that refuses it is ImagePullBackOff, with ImageAvailable telling why, and heals by itself", async () => {
+    const site = await world.site("press");
+    world.operator();
+    site.device.faults.pullFailure("registry.example/sleeper:9", "denied");
+    await world.container("web", site, { image: "registry.example/sleeper:9" });
+    const object = await world.condition("web", "Ready", "False", "ImagePullBackOff");
+    expect(conditionOf(object, "ImageAvailable")).toMatchObject({ status: "False", reason: "Unauthorized" });
+    expect(conditionOf(object, "Stalled")).toBeUndefined();
+    expect(object.status?.lastFailure).toMatchObject({
+      class: "WorkloadFailed",
+      reason: "ImageUnauthorized",
+      generation: 1,
+    });
+    expect(object.status?.lastFailure?.operationId).toBeDefined();
+    site.device.faults.pullFailure("registry.example/sleeper:9", undefined);
+    await world.condition("web", "Ready", "True");
   });
 });
 

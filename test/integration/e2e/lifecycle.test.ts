@@ -121,6 +121,8 @@ describe("an EdgeContainer", () => {
     );
     expect(existing(site, "web")[0]?.processStarts).toBe(2);
     expect(everCreated(site, "web")).toHaveLength(1);
+    // What was asked for is no restart in the sense of the count.
+    expect((await world.getContainer("web"))?.status?.restartCount).toBe(0);
   });
 
   test("is left alone while suspended, and still observed", async () => {

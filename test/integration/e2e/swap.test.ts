@@ -197,7 +197,7 @@ describe("updateStrategy Swap", () => {
     await failedStart;
     // The old one starts again all the same.
     await world.until(() => existing(site, "web").some(({ state }) => state.error !== undefined), "a failed start");
-    site.device.faults.image(GOOD, {});
+    site.device.faults.image(GOOD, undefined);
     const back = await world.condition("web", "Stalled", "True", "RolledBack");
     expect(existing(site, "web")).toMatchObject([{ id: old?.id, state: { status: "RUNNING" } }]);
     await world.admin.patch(`${secrets}/creds`, { stringData: { token: "three" } });

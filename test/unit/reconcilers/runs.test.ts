@@ -94,6 +94,14 @@ describe("a crash loop", () => {
     expect(accountRuns(FRESH, slow, POLICY, T0 + 310_000)).toMatchObject({ crashLooping: false });
   });
 
+  test("is over after resetAfterSeconds at the latest, however long its runs are", () => {
+    const long = [run(0, 500, 3), run(501, 1_001, 3), run(1_002, 1_502, 3), run(1_503)];
+    const policy = { ...POLICY, resetAfterMs: 600_000 };
+    const observed = container("Running", long, 1_503);
+    expect(accountRuns(FRESH, observed, policy, T0 + 2_000_000)).toMatchObject({ crashLooping: true, settled: false });
+    expect(accountRuns(FRESH, observed, policy, T0 + 2_103_000)).toMatchObject({ crashLooping: false, settled: true });
+  });
+
   test("is forgotten after resetAfterSeconds of running", () => {
     const running = container("Running", [...crashes, run(10)], 10);
     const account = accountRuns(FRESH, running, POLICY, T0 + 610_000);
@@ -119,6 +127,17 @@ describe("a crash loop", () => {
     const account = accountRuns(FRESH, container("Exited", done, 6), { ...POLICY, restarts: false }, T0 + 7_000);
     expect(account).toMatchObject({ crashCount: 0, crashLooping: false });
   });
+});
+
+test("an ordered stop and start is no restart, whoever ordered it", () => {
+  const stopped: Run = { ...run(0, 5, 143), stopped: true };
+  const history = { ...FRESH, lastStartedAt: at(0) };
+  expect(accountRuns(history, container("Running", [stopped, run(6)], 6), POLICY, T0 + 7_000).restartCount).toBe(0);
+  const crashed = [stopped, run(6, 7, 1), run(8)];
+  expect(accountRuns(history, container("Running", crashed, 8), POLICY, T0 + 9_000).restartCount).toBe(1);
+  expect(accountRuns(FRESH, container("Running", crashed, 8), POLICY, T0 + 9_000).restartCount).toBe(1);
+  // Whatever came before is not listed any more: how it ended is not known, and it counts.
+  expect(accountRuns(history, container("Running", [run(8)], 8), POLICY, T0 + 9_000).restartCount).toBe(1);
 });
 
 test("another container starts from nothing", () => {

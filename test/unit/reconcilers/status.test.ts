@@ -2,7 +2,12 @@ import { describe, expect, test } from "vitest";
 import type { DeviceSession, DeviceSnapshot, ObservedContainer, RunState } from "../../../src/backends/contract.ts";
 import type { BackendFailure } from "../../../src/backends/errors.ts";
 import { SCHEMAS } from "../../../src/crds/parse.ts";
-import type { EdgeContainer, EdgeContainerSpec, EdgeContainerStatus } from "../../../src/crds/edge-container.ts";
+import type {
+  EdgeContainer,
+  EdgeContainerSpec,
+  EdgeContainerStatus,
+  Operation,
+} from "../../../src/crds/edge-container.ts";
 import type { Plan, Step } from "../../../src/reconcilers/edge-container/plan/types.ts";
 import { urgencyOf, wakeInMs } from "../../../src/reconcilers/edge-container/report.ts";
 import type { Scope } from "../../../src/reconcilers/edge-container/scope.ts";
@@ -37,6 +42,7 @@ interface Situation {
   primary?: ObservedContainer;
   differences?: Plan["differences"];
   drifted?: boolean;
+  rolledBack?: boolean;
   scope?: Partial<Scope>;
 }
 
@@ -93,6 +99,7 @@ function scopeOf(situation: Situation): Scope {
       differences: situation.differences ?? [],
       drifted: situation.drifted ?? false,
       ...(primary !== undefined && { primary }),
+      ...(situation.rolledBack === true && { rolledBack: true }),
     },
     ...(primary !== undefined && {
       runs: { restartCount: 0, crashCount: 0, crashLooping: false, settled: true },
@@ -110,6 +117,26 @@ const failed = (failure: BackendFailure): Partial<Scope> => ({
   failure: { failure, atMs: NOW, generation: 3 },
   backoff: { kind: "Operation", count: 1, nextRetryTime: "2026-06-01T12:00:10.000Z" },
 });
+const swap: Operation = {
+  id: "op1",
+  type: "Swap",
+  generation: 3,
+  attempt: 1,
+  oldExternalId: "c0",
+  newExternalId: "c1",
+  savedRestartPolicy: "Always",
+  startedAt: STARTED,
+};
+const afterFailure: Partial<Scope> = {
+  failed: { hash: "k:3", generation: 3, reason: "CrashLoopBackOff", time: STARTED },
+  failure: {
+    failure: { class: "WorkloadFailed", reason: "Error", message: "the new container ended", exitCode: 3 },
+    atMs: NOW,
+    generation: 3,
+    operationId: "op1",
+  },
+};
+const image: Plan["differences"] = [{ path: "image", desired: "r/a:2", observed: "r/a:1", effect: "Recreate" }];
 const readyBefore: EdgeContainerStatus = {
   observedGeneration: 3,
   phase: "Running",
@@ -387,6 +414,61 @@ const table: [string, Situation, string, string | undefined, string | undefined,
     "Removing",
   ],
   [
+    "runs a new container that has to prove itself",
+    { step: wait("Trial"), scope: { operation: swap } },
+    "False Progressing",
+    "Swapping",
+    undefined,
+    "Running",
+  ],
+  [
+    "stops the old container of a swap",
+    { step: { type: "Stop", action: { kind: "Start", externalId: "c0" } }, scope: { operation: swap } },
+    "False Progressing",
+    "Swapping",
+    undefined,
+    "Running",
+  ],
+  [
+    "goes back to the old container",
+    {
+      step: { type: "Start", action: { kind: "Start", externalId: "c0" } },
+      scope: { ...afterFailure, operation: { ...swap, step: "RollingBack" } },
+    },
+    "False OperationFailed",
+    "Swapping",
+    undefined,
+    "Failed",
+  ],
+  [
+    "was rolled back",
+    { differences: image, rolledBack: true, scope: afterFailure },
+    "False OperationFailed",
+    undefined,
+    "RolledBack",
+    "Failed",
+  ],
+  [
+    "was rolled back, and whose old container somebody has removed",
+    { primary: undefined as never, rolledBack: true, scope: afterFailure },
+    "False OperationFailed",
+    undefined,
+    "RolledBack",
+    "Failed",
+  ],
+  [
+    "was rolled back before its device went offline",
+    {
+      status: { ...readyBefore, applied: { generation: 2, hash: "k:2", paths: [] } },
+      snapshot: { connection: "Offline" },
+      scope: afterFailure,
+    },
+    "Unknown DeviceUnreachable",
+    undefined,
+    "RolledBack",
+    "Unknown",
+  ],
+  [
     "takes longer than progressDeadlineSeconds",
     { primary: container("Created"), step: wait("Operation"), scope: { rolloutSinceMs: NOW - 600_000 } },
     "False Progressing",
@@ -428,6 +510,34 @@ describe("the status of an EdgeContainer that", () => {
       expect(second.conditions).toEqual(first.conditions);
     expect(second.phase).toBe(first.phase);
   });
+});
+
+describe("what whoever is on call needs", () => {
+  test("stands in lastFailure: class, reason, words, exit code, spec and operation", () => {
+    const { lastFailure, failed: spec } = computeStatus(scopeOf({ rolledBack: true, scope: afterFailure }));
+    expect(lastFailure).toEqual({
+      class: "WorkloadFailed",
+      reason: "Error",
+      message: "the new container ended",
+      exitCode: 3,
+      generation: 3,
+      operationId: "op1",
+      time: "2026-06-01T12:00:00Z",
+    });
+    expect(spec).toMatchObject({ hash: "k:3", generation: 3, reason: "CrashLoopBackOff" });
+  });
+
+  test("says how long the vendor asked to wait", () => {
+    const scope = failed({ class: "RateLimited", retryAfterMs: 1_500, message: "slow down" });
+    expect(computeStatus(scopeOf({ scope })).lastFailure).toMatchObject({ retryAfterSeconds: 2 });
+  });
+});
+
+test("what is applied stays what it was until a swap is over", () => {
+  const status: EdgeContainerStatus = { ...readyBefore, applied: { generation: 2, hash: "k:2", paths: [] } };
+  const during = computeStatus(scopeOf({ status, step: wait("Trial"), scope: { operation: swap } }));
+  expect(during.applied).toMatchObject({ generation: 2 });
+  expect(computeStatus(scopeOf({ status })).applied).toMatchObject({ generation: 3 });
 });
 
 describe("vendor texts of any length and content", () => {

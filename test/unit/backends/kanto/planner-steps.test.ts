@@ -132,3 +132,27 @@ describe("update", () => {
     });
   });
 });
+
+describe("a restart policy that was written down", () => {
+  const { policies } = kantoPlanner;
+  const full = { restartPolicy: { type: "ON_FAILURE", maxRetryCount: 5, retryTimeout: 30 } };
+
+  test.each([full, policy("ALWAYS"), policy("UNLESS_STOPPED")])("is given back as it was: %j", (config) => {
+    const saved = policies?.save(observed(config)) ?? "";
+    expect(saved.length).toBeLessThanOrEqual(256);
+    expect(policies?.restore(observed(policy("NO")), saved)).toEqual({
+      kind: "Update",
+      externalId: "id",
+      payload: config,
+      paths: ["restartPolicy"],
+    });
+    expect(policies?.restore(observed(config), saved)).toBeUndefined();
+  });
+
+  test.each(["", "nonsense", "[]", "{}", '{"type":"SOMETIMES"}', "null"])(
+    "and cannot be read is left alone: %s",
+    (saved) => {
+      expect(policies?.restore(observed(policy("NO")), saved)).toBeUndefined();
+    },
+  );
+});
