@@ -43,11 +43,21 @@ export class Outbox {
   #proven = 0;
   #unhandled: number[] = [];
   #lastSentMs = Number.NEGATIVE_INFINITY;
+  /** Number of the last message of the connection before this one: it may have been lost with it. */
+  #formerly = 0;
+  readonly #inFlight: () => number | undefined;
 
-  constructor(target: KantoTarget, link: Link, clock: BackendClock) {
+  /** @param inFlight number of the command that holds the device's slot, if one was sent. */
+  constructor(
+    target: KantoTarget,
+    link: Link,
+    clock: BackendClock,
+    inFlight: () => number | undefined = () => undefined,
+  ) {
     this.#target = target;
     this.#link = link;
     this.#clock = clock;
+    this.#inFlight = inFlight;
   }
 
   /** Number of the last message sent. */
@@ -66,12 +76,14 @@ export class Outbox {
   }
 
   /**
-   * Whether another message may be put behind what the daemon has not provably handled. With too many of them one more is allowed after a
-   * while all the same, since they may as well be lost; the whiles double.
+   * Whether another message may be put behind what the daemon has not provably handled. Behind a command in flight there is one on a
+   * connection, however long that takes: its answer is the proof that is waited for, and a device that has been away speaks by itself when
+   * it is back. Else, with too many of them, one more is allowed after a while all the same, since they may as well be lost; the whiles double.
    *
    * @param whileMs the first of them.
    */
   hasRoom(whileMs: number): boolean {
+    if (this.#hasBarrier()) return false;
     const over = this.#unhandled.length - MAX_UNHANDLED;
     if (over < 0) return true;
     return this.#clock.monotonic() - this.#lastSentMs >= whileMs * Math.min(2 ** over, LONGEST_WHILES);
@@ -126,6 +138,19 @@ export class Outbox {
   /** The daemon has just gone through a registration: nothing sent before can be waiting in it. */
   registered(): void {
     this.#unhandled = [];
+  }
+
+  /** The connection has ended. */
+  disconnected(): void {
+    this.#formerly = this.#sent;
+  }
+
+  /** A message waits behind the command in flight already. What is read from a store beside the device waits for nothing. */
+  #hasBarrier(): boolean {
+    const held = this.#inFlight();
+    if (held === undefined || this.#link.traits.inventory !== "Announce" || !this.#unhandled.includes(held))
+      return false;
+    return this.#unhandled.some((seq) => seq > Math.max(held, this.#formerly));
   }
 
   #count(sent: boolean): number | undefined {

@@ -118,7 +118,7 @@ export class KantoSession implements DeviceSession {
       refused: (message) => this.refused(message),
       receive: (inbound) => this.receive(inbound),
     });
-    this.#outbox = new Outbox(options.target, this.#link, clock);
+    this.#outbox = new Outbox(options.target, this.#link, clock, () => this.#slot.flight?.sent?.seq);
     const watchful = deps.observeFence ?? deps.fence;
     this.#watchful = watchful;
     this.#identity = new Identity(options.target, options.tenant, {
@@ -300,6 +300,7 @@ export class KantoSession implements DeviceSession {
     if (this.#closed) return;
     this.#online = false;
     this.#synced = false;
+    this.#outbox.disconnected();
     this.#runner.away("the connection to the broker was lost: nothing was sent");
     this.#sync.abandon();
     this.#presence.disconnected();

@@ -320,6 +320,29 @@ describe("a command without an answer", () => {
     expect(outcome()).toMatchObject({ result: "Lost" });
   });
 
+  test("has one barrier behind it, however far it outlasts its timeout and whoever asks for something", () => {
+    const bench = new Bench();
+    bench.start();
+    const { outcome } = bench.create();
+    bench.take();
+    for (let hours = 0; hours < 12; hours += 1) {
+      bench.session.resync("asked for");
+      bench.session.settle("another-operation");
+      bench.clock.advance(3_600_000);
+    }
+    expect(bench.take()).toHaveLength(1);
+    expect(bench.session.snapshot()).toMatchObject({ connection: "Offline", inFlight: { overdue: true } });
+    expect(outcome()).toBeUndefined();
+    // The device that was away comes back by itself: it asks who it is, registers, and everything is found out.
+    bench.hear("edge/thing/request", "");
+    bench.factory();
+    bench.answerProbe();
+    bench.clock.advance(20_000);
+    bench.republish();
+    expect(outcome()).toMatchObject({ result: "Lost" });
+    expect(bench.session.snapshot()).toMatchObject({ synced: true, connection: "Connected" });
+  });
+
   test("no more than three messages wait at a daemon that may be working on it, however often we reconnect", () => {
     const bench = new Bench();
     bench.start();
