@@ -30,7 +30,7 @@ export interface RunnerHost {
 
 /** How long an effect may take to show after its command was answered before a full inventory is asked for, ms. */
 const CONFIRM_MS = 1_000;
-/** How long the answer to a create may take once its container has appeared, ms. */
+/** How long an answer may take once the effect has appeared, ms. */
 const ANSWER_GRACE_MS = 1_000;
 /** Pauses before a command is sent again that the daemon refused because it had not registered the container yet, ms. */
 const UNREGISTERED_RETRIES_MS = [100, 200, 400, 800, 1_600] as const;
@@ -114,9 +114,13 @@ export class Runner {
       if (this.#shows(flight, externalId)) this.#slot.succeed(flight, externalId);
       return;
     }
-    // The marker names the operation, so the container itself is an answer.
+    // The marker names the operation, so the container itself is an answer. Any other effect may be somebody else's doing, so it is no
+    // proof; but with the work seen to be done the answer is due, and without it there is no point in waiting for the deadline.
     if (command.kind === "Create") {
       this.#slot.later(flight, ANSWER_GRACE_MS, () => this.#slot.succeed(flight, externalId));
+    } else if (flight.sent !== undefined && this.#shows(flight, externalId)) {
+      const { seq } = flight.sent;
+      this.#slot.later(flight, ANSWER_GRACE_MS, () => this.#host.wantInventory(seq, false));
     }
   }
 

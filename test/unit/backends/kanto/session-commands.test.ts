@@ -308,6 +308,42 @@ describe("a command without an answer", () => {
     expect(outcome()).toMatchObject({ result: "Lost" });
   });
 
+  test.each([
+    ["start", start, (bench: Bench) => bench.state("a", RUNNING)],
+    ["remove", { kind: "Remove", externalId: "a" } as const, (bench: Bench) => bench.removed("a")],
+  ])(
+    "whose effect shows without an answer (%s) is asked about soon, long before its timeout",
+    (_what, command, effect) => {
+      const bench = new Bench();
+      bench.start("a");
+      const { outcome } = bench.execute(command);
+      effect(bench);
+      bench.take();
+      bench.clock.advance(1_000);
+      // The effect may be somebody else's: only the proof that the command has ended frees the slot.
+      expect(outcome()).toBeUndefined();
+      expect(bench.take()).toEqual(["announce"]);
+      if (command.kind === "Start") bench.feature("a", RUNNING);
+      bench.factory();
+      bench.answerProbe();
+      expect(outcome()).toMatchObject({ result: "Lost" });
+      expect(bench.session.snapshot()).not.toHaveProperty("inFlight");
+    },
+  );
+
+  test("whose effect shows just before its answer needs no inventory", () => {
+    const bench = new Bench();
+    bench.start("a");
+    const { outcome } = bench.execute(start);
+    bench.state("a", RUNNING);
+    bench.clock.advance(999);
+    bench.answer(bench.last("start"), 204);
+    bench.take();
+    bench.clock.advance(10_000);
+    expect(outcome()).toMatchObject({ result: "Succeeded" });
+    expect(bench.take()).toEqual([]);
+  });
+
   test("that the broker has not taken after a while was probably lost: a full inventory tells, long before its timeout", () => {
     const bench = new Bench();
     bench.start();
