@@ -34,20 +34,23 @@ interface Row {
   say?: string;
 }
 
+/** Somebody else has removed it since the feature was looked up (mgr.go, noSuchContainerErrorMsg). */
+const NO_CONTAINER = /no such container with id = \S+ exists|container with id = \S+ does not exist/;
+
 const ROWS: readonly Row[] = [
   // The goal is met. Both sides of each pair: what was wanted, and what the daemon says of it.
   { status: 500, text: /is already running/, kinds: ["Start"], means: { goalMet: true } },
   { status: 500, text: /cannot perform stop operation for container/, kinds: ["Stop"], means: { goalMet: true } },
   { status: 500, text: /is not running - current status is Paused/, kinds: ["Pause"], means: { goalMet: true } },
   { status: 500, text: /is not paused - cannot unpause/, kinds: ["Resume"], means: { goalMet: true } },
-  { status: 500, text: /container with id = \S+ does not exist/, kinds: ["Remove"], means: { goalMet: true } },
+  { status: 500, text: NO_CONTAINER, kinds: ["Remove"], means: { goalMet: true } },
 
   // The container is in another state than was thought.
   { status: 500, text: /is paused - cannot start it/, means: { conflict: "StateConflict" } },
   { status: 500, text: /is not running - current status is/, means: { conflict: "StateConflict" } },
   { status: 500, text: /is not stopped - must set the force flag/, means: { conflict: "StateConflict" } },
   { status: 500, text: /is (dead|being removed)/, means: { conflict: "StateConflict" } },
-  { status: 500, text: /container with id = \S+ does not exist/, means: { conflict: "NotFound" } },
+  { status: 500, text: NO_CONTAINER, means: { conflict: "NotFound" } },
   { status: 500, text: /could not stop container with ID/, means: { transient: true } },
 
   // Ports. libnetwork's words.

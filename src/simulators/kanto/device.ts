@@ -6,6 +6,7 @@ import { createRandom, type Random } from "../random.ts";
 import { Books, type ContainerTruth, type Creator, type ReceivedCommand } from "./books.ts";
 import { Daemon, type Identity } from "./daemon.ts";
 import { Faults } from "./device-faults.ts";
+import { ProcessEnded } from "./errors.ts";
 import { RuleList, type CommandRule, type EventRule } from "./faults.ts";
 import { Human } from "./human.ts";
 import type { ImageTable } from "./images.ts";
@@ -275,7 +276,12 @@ export class KantoDevice {
     this.#daemonStarts++;
     daemon.client.setNetwork(this.#network);
     log?.(`${this.deviceId}: daemon started`);
-    await daemon.start();
+    try {
+      await daemon.start();
+    } catch (error) {
+      // Killed while it restored its containers; whoever killed it has seen to the next one.
+      if (!(error instanceof ProcessEnded)) throw error;
+    }
   }
 
   /** The process is killed (kill -9); it is started again after the delay unless told otherwise. Containers live on. */

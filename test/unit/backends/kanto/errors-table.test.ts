@@ -30,6 +30,10 @@ describe("error texts of the daemon", () => {
     ["Pause", 500, "container with id = 1 is not running - current status is Created", "Conflict StateConflict"],
     ["Resume", 500, "container id = 1 is not paused - cannot unpause it ", "GoalMet"],
     ["Remove", 400, "feature [Container:1] not found ", "GoalMet"],
+    ["Remove", 500, "no such container with id = 1 exists", "GoalMet"],
+    ["Stop", 500, "no such container with id = 1 exists", "Conflict NotFound"],
+    ["Start", 500, "no such container with id = 1 exists", "Conflict NotFound"],
+    ["Update", 500, "no such container with id = 1 exists", "Conflict NotFound"],
     [
       "Remove",
       500,
