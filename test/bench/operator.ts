@@ -53,6 +53,8 @@ export class Operator {
       env: {
         PATH: process.env["PATH"] ?? "",
         HOME: "/nonexistent",
+        // As docs/install.md advises where the C library is glibc.
+        MALLOC_ARENA_MAX: "1",
         ...(kubeconfig === undefined && {
           KUBERNETES_SERVICE_HOST: server.hostname,
           KUBERNETES_SERVICE_PORT: server.port,
