@@ -69,9 +69,11 @@ function planLevel(input: PlanInput): Plan {
   };
 }
 
+/** The end of a Swap that led back: the old container is the recorded one again, also if it carries no marker. */
 function withoutOperation(input: PlanInput): PlanInput {
-  const { operation: _over, ...memory } = input.memory;
-  return { ...input, memory };
+  const { operation, ...memory } = input.memory;
+  const old = input.containers.find(({ externalId }) => externalId === operation?.entry.oldExternalId);
+  return { ...input, memory: { ...memory, ...(old !== undefined && { externalId: old.externalId }) } };
 }
 
 /** A replacement stays in the journal until one of its two containers is gone, whichever is the one to keep. */
