@@ -48,8 +48,20 @@ export interface DesiredContainer {
   state: "Running" | "Stopped" | "Paused";
   /** Environment in the order of the spec, envFrom first, every reference resolved. Values may be secret. */
   env: readonly { readonly name: string; readonly value: string }[];
+  /** spec.startupScript, resolved; only where Planner.resolves asks for it. May be secret. */
+  startupScript?: string;
+  /** Credentials for the image's registry out of spec.imagePullSecrets; only where Planner.resolves asks for them. */
+  registryAuth?: RegistryAuth;
   /** The spec as the user wrote it; env, envFrom, image, name and desiredState are superseded by the fields above. */
   spec: EdgeContainerSpec;
+}
+
+/** Login at a registry. No part of a container's identity: it counts at the next pull or rental only. */
+export interface RegistryAuth {
+  /** As the Secret spells it, e.g. registry.example:5000. */
+  server: string;
+  username: string;
+  password: string;
 }
 
 /** One run of a container's process, as far as it was seen. */
@@ -91,6 +103,8 @@ export interface ObservedContainer {
   startedAt?: string;
   finishedAt?: string;
   createdAt?: string;
+  /** Number of the rental, from 1 (Planner.rentals). */
+  attempt?: number;
   /** The newest runs that were seen, oldest first, at most 20; also over states that passed between two looks. */
   runs: readonly Run[];
   /** Restarts as counted by the vendor, where it counts. */
@@ -153,8 +167,11 @@ export interface InFlight {
 
 /** What a command does. One command is one effect at the vendor. */
 export type CommandAction =
-  /** Makes the container, never started, with the marker. Not idempotent: only ever sent for a journalled operation. */
-  | { kind: "Create"; desired: DesiredContainer; marker: Marker }
+  /**
+   * Makes the container, never started, with the marker. Not idempotent: only ever sent for a journalled operation. Where
+   * containers are rentals it begins the rental number `attempt`, and with it the container runs.
+   */
+  | { kind: "Create"; desired: DesiredContainer; marker: Marker; attempt?: number }
   | { kind: "Start"; externalId: string }
   | { kind: "Stop"; externalId: string; signal: string; timeoutSeconds: number; force: boolean }
   | { kind: "Pause"; externalId: string }
@@ -198,12 +215,33 @@ export type SessionEvent =
   /** The slot was freed: whoever was refused with SlotBusy may try again. */
   | { type: "SlotFree" };
 
+/**
+ * Where the vendor has no list (Planner.rentals): an object whose rentals are to be looked up, and what is known of them.
+ * An object's rentals are numbered from 1, and each number stands for an id that can be computed again from the names alone.
+ */
+export interface Claim {
+  owner: string;
+  namespace: string;
+  name: string;
+  /** The rental that status records. */
+  recorded?: { externalId: string; attempt: number; startedAt?: string };
+  /** The journalled operation, if one is open. */
+  operation?: { id: string; attempt: number };
+}
+
 /** A device's session: its inventory and its single command slot. */
 export interface DeviceSession {
   /** Locks, inventories and limits are keyed by this: endpoint and resolved target, not Kubernetes names. */
   readonly targetKey: string;
-  /** The inventory as it is now. Synchronous; no request is made. */
-  snapshot(): DeviceSnapshot;
+  /**
+   * The inventory as it is now. Synchronous; no answer is waited for.
+   *
+   * @param of counts only where the vendor has no list. From this call on the object's rentals are looked up and followed;
+   *   `synced` says whether every one that is recorded or may exist has been looked up since the account was last connected,
+   *   and `containers` holds the object's newest ended rental beside all that have not ended. Without `of`, `synced` speaks
+   *   for all objects named so far, and only rentals that have not ended are listed.
+   */
+  snapshot(of?: Claim): DeviceSnapshot;
   /** Registers a listener; returns how to remove it. Listeners are called after the inventory changed and must not throw. */
   subscribe(listener: (event: SessionEvent) => void): () => void;
   /**
@@ -366,6 +404,24 @@ export interface Difference {
   effect: "Update" | "Rename" | "Recreate";
 }
 
+/** How a rental stands. All but Stopped may cost money. Unknown: the vendor's word is none that is known. */
+export type RentalState = "Pending" | "Running" | "Stopping" | "Stopped" | "Failed" | "Unknown";
+
+/**
+ * What a backend that bills adds to its planner. A container of it is a rental: it runs from its creation, is never started
+ * again once it has stopped, and costs money until the vendor says that it has stopped. plan/rental.ts decides by it.
+ *
+ * G9  A rental is begun at most once per number: the number is looked up right before, and after an unknown outcome it is
+ *     looked up over the settle time before the operation counts as closed.
+ */
+export interface Rentals {
+  state(observed: ObservedContainer): RentalState;
+  /** For which causes a rental may follow another one. */
+  reRent(desired: DesiredContainer): "Never" | "OnSpecChange" | "OnFailure" | "Always";
+  /** Path of that setting in the spec, for messages. */
+  readonly reRentPath: string;
+}
+
 /** The pure half of a backend: no I/O, no clock, no randomness; what plan() decides with. */
 export interface Planner {
   readonly type: BackendType;
@@ -376,6 +432,10 @@ export interface Planner {
   readonly restartsByItself: boolean;
   /** True where a container without our marker under the wanted name is a conflict although the vendor allows it. */
   readonly nameConflicts: boolean;
+  /** Present where each container is a rental that costs money. */
+  readonly rentals?: Rentals;
+  /** References of the spec, beside env, that this backend needs resolved. Absent: none. */
+  readonly resolves?: readonly ("startupScript" | "imagePullSecrets")[];
   /** True where env values can be read back over the vendor's API by whoever has access to it (condition SecretExposure). */
   readonly exposesEnv: boolean;
   /** Everything that cannot be done as asked, found before anything is sent. Total: never throws. */

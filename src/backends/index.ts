@@ -3,12 +3,16 @@
  * contract stands in contract.ts, the closed union of failures in errors.ts.
  */
 import type { Backend, BackendDeps, BackendType } from "./contract.ts";
+import { createHiveonBackend } from "./hiveon/index.ts";
 import { createKantoBackend } from "./kanto/index.ts";
 
 /** Vendors that this version can talk to. */
-const BACKENDS: Readonly<Partial<Record<BackendType, (deps: BackendDeps) => Backend>>> = { kanto: createKantoBackend };
+const BACKENDS: Readonly<Partial<Record<BackendType, (deps: BackendDeps) => Backend>>> = {
+  kanto: createKantoBackend,
+  hiveon: createHiveonBackend,
+};
 
-/** @returns undefined if this version does not know the vendor yet. */
-export function createBackend(type: BackendType, deps: BackendDeps): Backend | undefined {
-  return BACKENDS[type]?.(deps);
+/** Every vendor that this version can talk to; nothing is connected. */
+export function createBackends(deps: BackendDeps): Partial<Record<BackendType, Backend>> {
+  return Object.fromEntries(Object.entries(BACKENDS).map(([type, create]) => [type, create(deps)]));
 }

@@ -2,7 +2,7 @@
  * The one place where controllers come into the process. Called once, after the API server has been reached and before any
  * cache starts: builds backends and reconcilers and hands their caches, vendor sessions and controllers to the manager.
  */
-import { createBackend } from "../backends/index.ts";
+import { createBackends } from "../backends/index.ts";
 import { METRICS } from "../controller/metric-names.ts";
 import { EventRecorder } from "../kube/events.ts";
 import { loadHashKey } from "../reconcilers/hash-key.ts";
@@ -23,10 +23,10 @@ export async function registerControllers(runtime: Runtime, signal: AbortSignal)
     instance: election.identity,
     onDrop: (reason) => dropped.inc({ reason }),
   });
-  const kanto = createBackend("kanto", {
+  const backends = createBackends({
     clock,
     log,
-    metrics: metrics.forBackends(["kanto"]),
+    metrics: metrics.forBackends(["kanto", "hiveon"]),
     fence: options.readOnly ? { valid: () => false } : election.fence,
     observeFence: election.fence,
     random: Math.random,
@@ -50,8 +50,12 @@ export async function registerControllers(runtime: Runtime, signal: AbortSignal)
       record: (object, type, reason, note) => recorder.record(object, { type, reason, note, action: "Reconcile" }),
     },
     hashKey,
-    backends: kanto === undefined ? {} : { kanto },
-    installation: { ownerId: runtime.ownerId, readOnly: options.readOnly },
+    backends,
+    installation: {
+      ownerId: runtime.ownerId,
+      ownerIdIsExplicit: runtime.ownerIdIsExplicit,
+      readOnly: options.readOnly,
+    },
     namespace: options.namespace,
     concurrency: options.concurrency,
   });

@@ -219,6 +219,18 @@ export const METRICS = {
     help: "Objects that were let go although their containers may still exist, by kind.",
     labels: ["kind"],
   },
+  rentalStart: {
+    name: "drayage_rental_start_time_seconds",
+    kind: "gauge",
+    help: "Since when something is rented for an EdgeContainer, in seconds since 1970; absent while nothing is.",
+    labels: ["namespace", "container"],
+  },
+  rentedSeconds: {
+    name: "drayage_rented_seconds_total",
+    kind: "counter",
+    help: "Durations of the rentals that have ended while this process watched.",
+    labels: ["namespace"],
+  },
   unmanagedOurs: {
     name: "drayage_unmanaged_ours",
     kind: "gauge",

@@ -40,6 +40,8 @@ export interface Wake {
 export interface InstallationOptions {
   /** Installation id: the owner in every marker. */
   readonly ownerId: string;
+  /** It was chosen by the user (--owner-id), so that it outlives the cluster: only then is anything rented. */
+  readonly ownerIdIsExplicit: boolean;
   /** Observe and report, never write to a vendor (--read-only). */
   readonly readOnly: boolean;
 }

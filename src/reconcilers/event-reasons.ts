@@ -13,6 +13,8 @@ export const EVENT_REASONS = {
   RemovalPending: "RemovalPending",
   /** A pending removal failed and is tried again. */
   RemovalFailed: "RemovalFailed",
+  /** A rental could not be stopped and goes on costing; it is tried again. */
+  StopFailed: "StopFailed",
   /** A device is connected (again). */
   Connected: "Connected",
 } as const;

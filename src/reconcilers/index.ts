@@ -422,11 +422,28 @@ function reconcilerMetrics(metrics: Metrics): ReconcilerMetrics {
   for (const type of ["Create", "Recreate", "Restart"]) operations.inc({ type }, 0);
   const orphans = metrics.counter(METRICS.orphans);
   for (const kind of ["EdgeContainer", "EdgeDevice", "EdgeBackend"]) orphans.inc({ kind }, 0);
+  const rentalStart = metrics.gauge(METRICS.rentalStart);
+  const rentedSeconds = metrics.counter(METRICS.rentedSeconds);
+  /** Since when, by container. */
+  const rentals = new Map<string, number>();
   const unmanaged = metrics.gauge(METRICS.unmanagedOurs);
   const connected = metrics.gauge(METRICS.deviceConnected);
   return {
     operationOpened: (type) => operations.inc({ type }),
     orphaned: (kind) => orphans.inc({ kind }),
+    rented: (namespace, container, sinceMs, nowMs) => {
+      const key = `${namespace}/${container}`;
+      const before = rentals.get(key);
+      if (before === sinceMs) return;
+      if (before !== undefined) rentedSeconds.inc({ namespace }, Math.max(0, nowMs - before) / 1000);
+      if (sinceMs === undefined) {
+        rentals.delete(key);
+        rentalStart.remove({ namespace, container });
+        return;
+      }
+      rentals.set(key, sinceMs);
+      rentalStart.set({ namespace, container }, sinceMs / 1000);
+    },
     unmanagedOurs: (namespace, device, count) => unmanaged.set({ namespace, device }, count),
     deviceConnected: (namespace, device, isConnected) => connected.set({ namespace, device }, isConnected ? 1 : 0),
     deviceGone: (namespace, device) => {

@@ -124,12 +124,14 @@ export class World implements AsyncDisposable {
     });
   }
 
-  /** Starts an operator; several may run at once. */
-  operator(...args: string[]): DrayageProcess {
+  /** Starts an operator; several may run at once. `--no-owner-id` leaves out the world's own. */
+  operator(...given: string[]): DrayageProcess {
+    const args = given.filter((arg) => arg !== "--no-owner-id");
+    const owner = given.length === args.length ? [`--owner-id=${this.ownerId}`] : [];
     const operator = new DrayageProcess([
       ...runArgs(this.#options.operatorKubeconfig ?? this.#options.kubeconfig),
       ...SHORT_TIMES,
-      `--owner-id=${this.ownerId}`,
+      ...owner,
       `--namespace=${this.namespace}`,
       `--lease-namespace=${this.namespace}`,
       ...(this.#options.operatorArgs ?? []),

@@ -15,6 +15,7 @@ import { keyString } from "../../kube/resource.ts";
 import type { ObjectKey } from "../../kube/types.ts";
 import { backendType } from "../accounts.ts";
 import { isAllowed } from "../allowed-namespaces.ts";
+import { mayCost } from "../edge-container/rental.ts";
 import type { Environment } from "../environment.ts";
 import { addFinalizer, hasFinalizer, removeFinalizer } from "../finalizer.ts";
 import { BY_BACKEND, BY_DEVICE, backendReferences } from "../stores.ts";
@@ -208,6 +209,9 @@ function accountConditions(
   }
 }
 
+/** While something is rented past the grace, ms. */
+const RENTED_RECHECK_MS = 10_000;
+
 /** The object stays while devices need it: without it their containers could not be removed. */
 async function reconcileDeletion(object: EdgeBackend, context: ReconcileContext, env: Environment): Promise<Result> {
   const { uid } = object.metadata;
@@ -219,7 +223,11 @@ async function reconcileDeletion(object: EdgeBackend, context: ReconcileContext,
     .filter((device) => isAllowed(object, device, env.stores).allowed);
   const graceMs = (object.spec.deletion?.graceSeconds ?? BACKEND_DEFAULTS.deletion.graceSeconds) * 1000;
   const remainingMs = Date.parse(object.metadata.deletionTimestamp ?? "") + graceMs - env.clock.now();
-  if (devices.length > 0 && remainingMs > 0 && !(await env.isUninstalling(KINDS.EdgeBackend.plural))) {
+  // What is rented costs until it is stopped, and only this account leads there.
+  const rents = devices.some((device) =>
+    env.stores.containers.byIndex(BY_DEVICE, keyString(keyOfObject(device))).some(mayCost),
+  );
+  if (devices.length > 0 && (rents || remainingMs > 0) && !(await env.isUninstalling(KINDS.EdgeBackend.plural))) {
     // The Secret may be gone already; the connection lives on with the credentials it has. After a restart it is made anew.
     if (env.accounts.account(uid) === undefined) await connect(object, env);
     const account = env.accounts.account(uid);
@@ -229,7 +237,7 @@ async function reconcileDeletion(object: EdgeBackend, context: ReconcileContext,
         { kind: "Account", status: account.status(), devices: env.accounts.countDevices(uid) },
         env,
       );
-    return { requeueAfterMs: remainingMs };
+    return { requeueAfterMs: rents ? Math.max(remainingMs, RENTED_RECHECK_MS) : remainingMs };
   }
   if (devices.length > 0) {
     env.metrics.orphaned("EdgeBackend");

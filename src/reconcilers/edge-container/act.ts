@@ -78,7 +78,7 @@ export async function act(
           EVENT_REASONS.Creating,
           `Creating container "${scope.desired?.name ?? ""}" from ${scope.desired?.image ?? ""}`,
         );
-        return send(scope, target, memory, env, log, createAction(scope, step.operation.id, env), step.operation);
+        return send(scope, target, memory, env, log, createAction(scope, target, step.operation, env), step.operation);
       default:
         return send(scope, target, memory, env, log, step.action);
     }
@@ -142,14 +142,15 @@ function adopt(scope: Scope, target: Target, externalId: string, env: Environmen
   return { again: true };
 }
 
-function createAction(scope: Scope, operation: string, env: Environment): CommandAction {
+function createAction(scope: Scope, target: Target, operation: Operation, env: Environment): CommandAction {
   const { desired, hash, object } = scope;
   if (desired === undefined || hash === undefined) throw new Error("a create without a desired container");
   const { namespace = "", name, uid } = object.metadata;
   return {
     kind: "Create",
     desired,
-    marker: { owner: env.options.ownerId, namespace, name, uid, operation, hash },
+    marker: { owner: env.options.ownerId, namespace, name, uid, operation: operation.id, hash },
+    ...(target.planner.rentals !== undefined && { attempt: operation.attempt }),
   };
 }
 

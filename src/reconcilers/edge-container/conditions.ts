@@ -8,6 +8,7 @@ import { acceptedCondition, imageCondition, reachableCondition, syncedCondition 
 import { judge } from "./failures.ts";
 import { ROLLING_BACK } from "./plan/swap-pair.ts";
 import type { Plan, Step } from "./plan/types.ts";
+import { isStoppedByAbsence, leaseCondition } from "./rental.ts";
 import { isRolledBack, rolledBackMessage, rollingBack } from "./rolled-back.ts";
 import { fromRunState } from "./run-verdict.ts";
 import type { Scope } from "./scope.ts";
@@ -37,6 +38,8 @@ export function conditionsOf(scope: Scope): ConditionInput[] {
       reason: "ReadableAtVendor",
       message: `whoever may read the vendor's API reads the values of ${scope.secretEnv.slice(0, 10).join(", ")}`,
     });
+  const lease = leaseCondition(scope);
+  if (lease !== undefined) conditions.push(lease);
   if (scope.suspendedBy !== undefined)
     conditions.push({
       type: "Suspended",
@@ -151,6 +154,8 @@ function fromPlan(scope: Scope, plan: Plan): Verdict {
   if (failing !== undefined) return failing;
   const steady = plan.step.type === "None" || (plan.step.type === "Wait" && plan.step.reason === "Observing");
   if (!steady && !isSuspended(scope)) return fromStep(scope, plan.step, plan);
+  if (isStoppedByAbsence(scope, plan))
+    return { ready: { status: "True", reason: "Stopped", message: "stopped as specified: nothing is rented" } };
   if (plan.primary === undefined)
     return isSuspended(scope)
       ? { ready: { status: "False", reason: "Progressing", message: "not on the device; suspended" } }

@@ -15,6 +15,7 @@ import { act } from "./act.ts";
 import { desiredContainer } from "./desire.ts";
 import type { ContainerMemory } from "./memory.ts";
 import { decide } from "./observe.ts";
+import { mayCost } from "./rental.ts";
 import { report } from "./report.ts";
 import type { Resolution } from "./resolve.ts";
 import type { Scope } from "./scope.ts";
@@ -74,7 +75,9 @@ async function orphanReason(scope: Scope, env: Environment): Promise<{ message: 
     };
   if (await env.isUninstalling(KINDS.EdgeContainer.plural))
     return {
-      message: "the CustomResourceDefinition is being deleted: containers stay on their devices as they are",
+      message: `the CustomResourceDefinition is being deleted: containers stay on their devices as they are${
+        mayCost(scope.object) ? `; rental ${scope.object.status?.external?.id ?? ""} goes on costing` : ""
+      }`,
       loud: true,
     };
   return undefined;
@@ -90,6 +93,13 @@ async function waitOrHandOver(
   const askedMs = Date.parse(scope.object.metadata.deletionTimestamp ?? "");
   const remainingMs = askedMs + scope.settings.deletion.graceMs - scope.nowMs;
   const why = unreachableBecause(resolution, scope);
+  const bills = scope.target?.planner.rentals !== undefined || mayCost(scope.object);
+  if (bills) {
+    scope.deletion = {
+      message: `${why}; the object stays until the vendor says that its rental has stopped, since it may cost money (annotation ${ANNOTATIONS.forceOrphan}: "true" lets go of it)`,
+    };
+    return report(scope, memory, env);
+  }
   if (remainingMs > 0) {
     scope.deletion = {
       message: `${why}; the removal is handed to the device's pending removals at ${new Date(askedMs + scope.settings.deletion.graceMs).toISOString()}`,

@@ -3,7 +3,7 @@ import type { DesiredContainer, FieldProblem, Planner } from "../../backends/con
 import type { EdgeContainer, EdgeContainerSpec } from "../../crds/edge-container.ts";
 import type { Environment } from "../environment.ts";
 import type { Acceptance, Scope } from "./scope.ts";
-import { resolveEnv } from "./values.ts";
+import { resolveEnv, resolveRegistryAuth, resolveText, type ReferenceProblem } from "./values.ts";
 
 /** Fills `desired`, `hash`, `ignored` and `acceptance` of the scope. Rejects only if the API server cannot be asked. */
 export async function desire(scope: Scope, planner: Planner, env: Environment): Promise<void> {
@@ -13,7 +13,15 @@ export async function desire(scope: Scope, planner: Planner, env: Environment): 
     scope.acceptance = { accepted: false, kind: "Waiting", ...resolved.problem };
     return;
   }
-  const desired = desiredContainer(scope.object, scope.settings.desiredState, resolved.env);
+  const extra = await resolveExtra(scope, planner, namespace, env);
+  if (!extra.ok) {
+    scope.acceptance = { accepted: false, kind: "Waiting", ...extra.problem };
+    return;
+  }
+  const desired = {
+    ...desiredContainer(scope.object, scope.settings.desiredState, resolved.env),
+    ...extra.values,
+  };
   scope.desired = desired;
   scope.secretEnv = [...resolved.fromSecret].sort();
   scope.hash = env.hashKey.hash(planner.identity(desired));
@@ -22,7 +30,17 @@ export async function desire(scope: Scope, planner: Planner, env: Environment): 
   scope.ignored = problems.filter((problem) => problem.kind === "Ignored");
   const refused = problems.filter((problem) => problem.kind !== "Ignored");
   const [first] = refused;
-  if (first === undefined) return;
+  if (first === undefined) {
+    if (planner.rentals !== undefined && !env.options.ownerIdIsExplicit)
+      scope.acceptance = {
+        accepted: false,
+        kind: "Waiting",
+        reason: "BackendNotReady",
+        message:
+          "this backend rents machines, which must be found again when this cluster is gone: run the operator with an explicit --owner-id; nothing is rented until then",
+      };
+    return;
+  }
   scope.acceptance = {
     accepted: false,
     kind: "Rejected",
@@ -30,6 +48,31 @@ export async function desire(scope: Scope, planner: Planner, env: Environment): 
     stalledReason: first.reason,
     message: refused.map((problem) => `${problem.path}: ${problem.message}`).join("; "),
   } satisfies Acceptance;
+}
+
+/** What this backend needs beside env. */
+async function resolveExtra(
+  scope: Scope,
+  planner: Planner,
+  namespace: string,
+  env: Environment,
+): Promise<
+  | { ok: true; values: Pick<DesiredContainer, "startupScript" | "registryAuth"> }
+  | { ok: false; problem: ReferenceProblem }
+> {
+  const { spec } = scope.object;
+  const values: Pick<DesiredContainer, "startupScript" | "registryAuth"> = {};
+  if (planner.resolves?.includes("startupScript") === true && spec.startupScript !== undefined) {
+    const script = await resolveText(spec.startupScript, namespace, env.references);
+    if (!script.ok) return script;
+    if (script.text !== undefined) values.startupScript = script.text;
+  }
+  if (planner.resolves?.includes("imagePullSecrets") === true) {
+    const login = await resolveRegistryAuth(spec, namespace, env.references);
+    if (!login.ok) return login;
+    if (login.auth !== undefined) values.registryAuth = login.auth;
+  }
+  return { ok: true, values };
 }
 
 /** Where two containers cannot exist side by side there is none to keep, and none to go back to. Pure. */

@@ -1,6 +1,7 @@
 /** The conditions beside Ready, Reconciling and Stalled: each states one fact of the scope. Pure. */
 import type { ConditionInput } from "../../controller/conditions.ts";
 import { shownConnection } from "../connection.ts";
+import { isStoppedByAbsence } from "./rental.ts";
 import type { Scope } from "./scope.ts";
 
 /** Present while a pull has failed: tells a refusal by the registry from anything else. */
@@ -39,6 +40,8 @@ export function syncedCondition(scope: Scope): ConditionInput {
   if (scope.target.snapshot.connection === "Offline")
     return unknown("the device is offline; what is shown was last seen before");
   const { plan } = scope;
+  if (isStoppedByAbsence(scope, plan))
+    return { type: "Synced", status: "True", reason: "InSync", message: "nothing is rented, as the spec says" };
   if (plan.primary === undefined)
     return { type: "Synced", status: "False", reason: "Drifted", message: "the container is not on the device" };
   if (plan.differences.length === 0 && plan.step.type === "None")

@@ -45,6 +45,8 @@ export interface ContainerMemory {
   unsaved?: { failure: StandingFailure; backoff?: Backoff };
   /** Monotonic ms since when a status write waits for the outcome of a command. */
   heldSinceMs?: number;
+  /** The rental whose failure was counted. */
+  failedExternalId?: string;
   conflictSinceMs?: number;
   rollout?: { generation: number; sinceMs: number };
   /** Secrets and ConfigMaps that the last pass read, so that their changes wake it. */

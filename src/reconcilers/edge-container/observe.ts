@@ -1,5 +1,6 @@
 /** The middle of a pass: what the device shows, what became of the last command, and so what to do next. */
 import type { BackendFailure } from "../../backends/errors.ts";
+import { EVENT_REASONS } from "../event-reasons.ts";
 import { keyString } from "../../kube/resource.ts";
 import type { Environment } from "../environment.ts";
 import { BY_DEVICE } from "../stores.ts";
@@ -43,6 +44,15 @@ export function decide(
   // A failed create was counted above, when its answer came; only one that was found failed later is counted here.
   if (next.step.type === "Close" && next.step.failure !== undefined && sent.state !== "Failed")
     recordFailure(scope, next.step.failure, memory);
+  if (next.step.type === "Close" && target.planner.rentals !== undefined && next.primary !== undefined)
+    memory.failedExternalId = next.primary.externalId;
+  if (sent.state === "Failed" && target.planner.rentals !== undefined && sent.kind === "Stop")
+    env.events.record(
+      scope.object,
+      "Warning",
+      EVENT_REASONS.StopFailed,
+      `The rental goes on costing: ${sent.failure.message}`,
+    );
   if (next.step.type === "None" && !removal && next.rolledBack !== true) {
     // The goal is reached: what failed on the way there is overcome.
     delete scope.failure;
@@ -123,6 +133,7 @@ function planInput(
       ...(operation !== undefined && { operation }),
       wasStopped: status?.applied?.state === "Stopped",
       reached: reached(object, desired.state),
+      ...(memory.failedExternalId !== undefined && { failedExternalId: memory.failedExternalId }),
       ...(notBeforeMs !== undefined && { notBeforeMs }),
       ...((sent.state === "Sent" || sent.state === "AwaitingObservation") && { inFlight: sent.state }),
       ...(scope.restartRequest !== undefined && { restartRequest: scope.restartRequest }),

@@ -18,6 +18,7 @@ import { desire } from "./desire.ts";
 import type { ContainerMemory, Memories } from "./memory.ts";
 import { heldBack } from "./holders.ts";
 import { decide } from "./observe.ts";
+import { claimOf } from "./rental.ts";
 import { report, wakeInMs } from "./report.ts";
 import { resolve, type Resolution } from "./resolve.ts";
 import type { Scope } from "./scope.ts";
@@ -43,6 +44,7 @@ export async function reconcileContainer(
   const object = env.stores.containers.get(key);
   const turn = env.slots.endTurn(keyString(key));
   if (object === undefined) {
+    env.metrics.rented(key.namespace, key.name, undefined, env.clock.now());
     memories.forget(keyString(key));
     if (turn !== undefined) passTurnOn(turn, env);
     return {};
@@ -50,7 +52,7 @@ export async function reconcileContainer(
   const memory = memories.of(keyString(key), object.metadata.uid);
   const scope = newScope(object, memory, env);
   const resolution = resolve(object, env.stores, env.accounts);
-  applyResolution(scope, resolution);
+  applyResolution(scope, resolution, env.options.ownerId);
   const device = scope.target?.session.targetKey;
   if (device !== undefined) env.slots.leave(device, keyString(key));
   try {
@@ -129,7 +131,7 @@ function newScope(object: EdgeContainer, memory: ContainerMemory, env: Environme
   };
 }
 
-function applyResolution(scope: Scope, resolution: Resolution): void {
+function applyResolution(scope: Scope, resolution: Resolution, ownerId: string): void {
   switch (resolution.kind) {
     case "Missing":
       scope.acceptance = { accepted: false, kind: "Waiting", reason: resolution.reason, message: resolution.message };
@@ -142,7 +144,8 @@ function applyResolution(scope: Scope, resolution: Resolution): void {
       break;
     case "Session": {
       const { planner, session, account, settleMs } = resolution;
-      scope.target = { planner, session, account, settleMs, snapshot: session.snapshot() };
+      const claim = planner.rentals === undefined ? undefined : claimOf(scope.object, ownerId);
+      scope.target = { planner, session, account, settleMs, snapshot: session.snapshot(claim) };
       break;
     }
     default:

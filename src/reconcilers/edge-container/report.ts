@@ -16,6 +16,7 @@ export const OUTCOME_HOLD_MS = 1_000;
 export async function report(scope: Scope, memory: ContainerMemory, env: Environment): Promise<number | undefined> {
   const before = scope.object.status;
   const after = computeStatus(scope);
+  countRental(scope, after.rentedSince, env);
   if (statusPatch(before, after) === undefined) {
     delete memory.unsaved;
     delete memory.heldSinceMs;
@@ -32,6 +33,12 @@ export async function report(scope: Scope, memory: ContainerMemory, env: Environ
   delete memory.unsaved;
   announce(scope, before, after, env);
   return undefined;
+}
+
+/** For the metrics; on other backends nothing is ever rented. */
+function countRental(scope: Scope, since: string | undefined, env: Environment): void {
+  const { namespace = "", name } = scope.object.metadata;
+  env.metrics.rented(namespace, name, since === undefined ? undefined : Date.parse(since), scope.nowMs);
 }
 
 /**

@@ -6,6 +6,7 @@ import { formatTime, rebuildConditions, truncateMessage } from "../../controller
 import type { EdgeContainerStatus, LastFailure } from "../../crds/edge-container.ts";
 import type { DesiredContainer, ObservedContainer } from "../../backends/contract.ts";
 import { conditionsOf } from "./conditions.ts";
+import { rentedSince } from "./rental.ts";
 import { restartExpected } from "./run-verdict.ts";
 import type { Scope, StandingFailure, Target } from "./scope.ts";
 
@@ -27,6 +28,8 @@ export function computeStatus(scope: Scope): EdgeContainerStatus {
     lastHandled: handled(scope, before),
     ...(fresh ? observedPart(scope, primary, before) : keptPart(before)),
   };
+  const since = rentedSince(scope, primary);
+  if (since !== undefined) status.rentedSince = since;
   if (scope.operation !== undefined) status.operation = scope.operation;
   const backoff = backoffOf(scope);
   if (backoff !== undefined) status.backoff = backoff;
@@ -94,6 +97,7 @@ function observedPart(
     external: {
       id: primary.externalId,
       name: text(primary.name, 1024),
+      ...(primary.attempt !== undefined && { attempt: primary.attempt }),
       ...(primary.createdAt !== undefined && { createdAt: primary.createdAt }),
     },
     resolved: { image: text(primary.image, 1024) },

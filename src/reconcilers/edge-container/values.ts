@@ -1,10 +1,12 @@
 /** Resolves the references of a spec to values: env, envFrom. A missing one is a wait, not an error: a sibling may bring it. */
+import type { RegistryAuth } from "../../backends/contract.ts";
 import type { EdgeContainerSpec } from "../../crds/edge-container.ts";
 import type { References, ValueData, ValueKind } from "../references.ts";
+import { authFor, DOCKER_CONFIG_KEY } from "./registry-auth.ts";
 
 /** A reference that cannot be resolved now; becomes Accepted=False with Reconciling WaitingForReference. */
 export interface ReferenceProblem {
-  reason: "SecretNotFound" | "SecretKeyMissing" | "ConfigMapNotFound" | "ConfigMapKeyMissing";
+  reason: "SecretNotFound" | "SecretKeyMissing" | "SecretMalformed" | "ConfigMapNotFound" | "ConfigMapKeyMissing";
   /** Names the object and the key, never a value. */
   message: string;
 }
@@ -37,6 +39,7 @@ export function referencesOf(spec: EdgeContainerSpec): ValueReference[] {
   }
   add("Secret", spec.startupScript?.secretKeyRef?.name);
   add("ConfigMap", spec.startupScript?.configMapKeyRef?.name);
+  for (const { name } of spec.imagePullSecrets ?? []) add("Secret", name);
   return found;
 }
 
@@ -91,12 +94,59 @@ export async function resolveEnv(
   return { ok: true, env: [...values].map(([name, value]) => ({ name, value })), fromSecret };
 }
 
-function missing(kind: ValueKind, namespace: string, name: string): ResolvedEnv {
+/** A text of the spec (startupScript): its value, or what is missing. An optional reference that leads nowhere counts as unset. */
+export async function resolveText(
+  source: NonNullable<EdgeContainerSpec["startupScript"]>,
+  namespace: string,
+  references: References,
+): Promise<{ ok: true; text: string | undefined } | { ok: false; problem: ReferenceProblem }> {
+  const reference = source.secretKeyRef ?? source.configMapKeyRef;
+  if (reference === undefined) return { ok: true, text: source.value };
+  const kind: ValueKind = source.secretKeyRef === undefined ? "ConfigMap" : "Secret";
+  const data = await references.get(kind, { namespace, name: reference.name });
+  const text = data?.get(reference.key);
+  if (text !== undefined || reference.optional === true) return { ok: true, text };
+  return data === undefined
+    ? missing(kind, namespace, reference.name)
+    : missingKey(kind, namespace, reference.name, reference.key, data);
+}
+
+/** The login for the image's registry out of the first of spec.imagePullSecrets that has one. */
+export async function resolveRegistryAuth(
+  spec: EdgeContainerSpec,
+  namespace: string,
+  references: References,
+): Promise<{ ok: true; auth: RegistryAuth | undefined } | { ok: false; problem: ReferenceProblem }> {
+  for (const { name } of spec.imagePullSecrets ?? []) {
+    const data = await references.get("Secret", { namespace, name });
+    if (data === undefined) return missing("Secret", namespace, name);
+    const config = data.get(DOCKER_CONFIG_KEY);
+    if (config === undefined) return missingKey("Secret", namespace, name, DOCKER_CONFIG_KEY, data);
+    let auth: RegistryAuth | undefined;
+    try {
+      auth = authFor(spec.image ?? "", config);
+    } catch {
+      // The parser's own words may quote the Secret.
+      const message = `Secret ${namespace}/${name}: key "${DOCKER_CONFIG_KEY}" is no JSON`;
+      return { ok: false, problem: { reason: "SecretMalformed", message } };
+    }
+    if (auth !== undefined) return { ok: true, auth };
+  }
+  return { ok: true, auth: undefined };
+}
+
+function missing(kind: ValueKind, namespace: string, name: string): { ok: false; problem: ReferenceProblem } {
   const reason = kind === "Secret" ? "SecretNotFound" : "ConfigMapNotFound";
   return { ok: false, problem: { reason, message: `${kind} ${namespace}/${name} does not exist` } };
 }
 
-function missingKey(kind: ValueKind, namespace: string, name: string, key: string, data: ValueData): ResolvedEnv {
+function missingKey(
+  kind: ValueKind,
+  namespace: string,
+  name: string,
+  key: string,
+  data: ValueData,
+): { ok: false; problem: ReferenceProblem } {
   const reason = kind === "Secret" ? "SecretKeyMissing" : "ConfigMapKeyMissing";
   const keys = [...data.keys()].sort().slice(0, 10).join(", ");
   return {

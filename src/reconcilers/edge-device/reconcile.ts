@@ -5,6 +5,7 @@ import type { DeviceSession, Planner } from "../../backends/contract.ts";
 import { conditionTransitions, findCondition } from "../../controller/conditions.ts";
 import type { ReconcileContext, Result } from "../../controller/controller.ts";
 import { statusPatch } from "../../controller/status-writer.ts";
+import type { EdgeContainer } from "../../crds/edge-container.ts";
 import type { EdgeDevice } from "../../crds/edge-device.ts";
 import { withDeviceDefaults } from "../../crds/defaults.ts";
 import { KINDS } from "../../crds/group.ts";
@@ -14,6 +15,7 @@ import { backendKeyOf, isAllowed } from "../allowed-namespaces.ts";
 import { busyShowsInMs, shownConnection } from "../connection.ts";
 import { earliest } from "../edge-container/deletion.ts";
 import type { Memories } from "../edge-container/memory.ts";
+import { mayCost } from "../edge-container/rental.ts";
 import type { Environment } from "../environment.ts";
 import { addFinalizer, hasFinalizer, removeFinalizer } from "../finalizer.ts";
 import { BY_DEVICE, BY_TARGET, targetIndexKey } from "../stores.ts";
@@ -21,6 +23,9 @@ import { deviceCommandKey, wakeCommandKey } from "../wake.ts";
 import { takeInventory } from "./inventory.ts";
 import { workOffRemovals } from "./removals.ts";
 import { computeDeviceStatus, type DeviceStanding } from "./status.ts";
+
+/** While something is rented past the grace, ms. */
+const RENTED_RECHECK_MS = 10_000;
 
 /** Runs one pass. */
 export async function reconcileDevice(
@@ -58,7 +63,9 @@ export async function reconcileDevice(
         )
       : undefined;
   const graceMs =
-    object.metadata.deletionTimestamp === undefined ? undefined : Math.max(remainingGraceMs(object, env), 1);
+    object.metadata.deletionTimestamp === undefined
+      ? undefined
+      : Math.max(remainingGraceMs(object, env), containersOf(object, env).some(mayCost) ? RENTED_RECHECK_MS : 1);
   const busyMs = opened.kind === "Session" ? busyShowsInMs(opened.session.snapshot(), env.clock.now()) : undefined;
   if (opened.kind === "Session") passSlotOn(opened.session, env);
   const next = earliest(dueMs, wakeMs, graceMs, busyMs === 0 ? undefined : busyMs);
@@ -192,6 +199,11 @@ function isNeeded(object: EdgeDevice, env: Environment): boolean {
   return env.stores.containers.byIndex(BY_DEVICE, keyString({ namespace, name })).length > 0;
 }
 
+function containersOf(object: EdgeDevice, env: Environment): EdgeContainer[] {
+  const { namespace = "", name } = object.metadata;
+  return env.stores.containers.byIndex(BY_DEVICE, keyString({ namespace, name }));
+}
+
 function remainingGraceMs(object: EdgeDevice, env: Environment): number {
   const graceMs = withDeviceDefaults(object.spec).deletion.graceSeconds * 1000;
   return Date.parse(object.metadata.deletionTimestamp ?? "") + graceMs - env.clock.now();
@@ -204,7 +216,9 @@ async function releaseIfDue(
   env: Environment,
 ): Promise<boolean> {
   const uninstalling = needed && (await env.isUninstalling(KINDS.EdgeDevice.plural));
-  if (needed && !uninstalling && remainingGraceMs(object, env) > 0) return false;
+  // What is rented costs until it is stopped, and only this object leads there.
+  const rents = containersOf(object, env).some(mayCost);
+  if (needed && !uninstalling && (rents || remainingGraceMs(object, env) > 0)) return false;
   if (needed) {
     const left = object.status?.pendingRemovals?.length ?? 0;
     env.metrics.orphaned("EdgeDevice");

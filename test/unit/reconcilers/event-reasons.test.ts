@@ -9,5 +9,6 @@ test("event reasons are frozen: alerts select by them", () => {
     "Orphaned",
     "RemovalFailed",
     "RemovalPending",
+    "StopFailed",
   ]);
 });

@@ -124,13 +124,11 @@ export class ModelOperator {
         }
         return;
       }
-      case "Adopt":
-        this.status.externalId = step.externalId;
-        return;
       case "None":
       case "Wait":
       case "Reject":
       case "Close":
+      case "Adopt":
       case "Restart":
       case "RollBack":
         return;

@@ -97,27 +97,16 @@ describe("the new container of a Swap", () => {
   const crashes = [1, 2, 3].map((n) => ({ startedAt: at(n * 2 - 20), finishedAt: at(n * 2 - 19), exitCode: 3 }));
   const verdict = (
     fresh: Partial<ObservedContainer>,
-    change: {
-      policy?: "Always" | "No";
-      failure?: BackendFailure;
-      of?: string;
-      downSeconds?: number;
-      stranger?: boolean;
-    } = {},
+    change: { policy?: "Always" | "No"; failure?: BackendFailure; of?: string; downSeconds?: number } = {},
   ) => {
     const spec: EdgeContainerSpec = {
       deviceRef: { name: "d" },
       image: "r/a:2",
       restartPolicy: { type: change.policy ?? "Always" },
-      ports: [{ containerPort: 80, hostPort: 8080 }],
     };
-    const port = { hostIP: "0.0.0.0", hostPort: 8080, hostPortEnd: 8080, protocol: "TCP" };
-    const stranger = container({ externalId: "theirs", hostPorts: [port] });
     const desired: DesiredContainer = { name: "web", image: "r/a:2", state: "Running", env: [], spec };
     const input = {
       now: NOW,
-      me: { owner: "factory", namespace: "line", name: "web", uid: "u" },
-      containers: change.stranger === true ? [stranger] : [],
       desired,
       planner: modelPlanner,
       policy: settingsOf(spec).policy,
@@ -202,16 +191,6 @@ describe("the new container of a Swap", () => {
       "whose start may yet work has time",
       verdict({ state: "Created" }, { failure: { class: "Transient", message: "busy" } }),
       { verdict: "Pending" },
-    ],
-    [
-      "is tried first, however long the device was away",
-      verdict({ state: "Created" }, { downSeconds: 6_000 }),
-      { verdict: "Pending" },
-    ],
-    [
-      "whose port somebody took meanwhile has failed",
-      verdict({ state: "Created" }, { stranger: true }),
-      { verdict: "Failing", because: { reason: "PortConflict", failure: { class: "Conflict" } } },
     ],
     [
       "has no more of it than progressDeadlineSeconds, counted from when the old one was down",

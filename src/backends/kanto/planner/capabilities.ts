@@ -47,8 +47,6 @@ export const CAPABILITIES: readonly Capability[] = [
   native("stdin"),
   unsupported("startupScript", "no startup scripts"),
   unsupported("sshPublicKeys", "no SSH access"),
-  emulated("updateStrategy.type=Swap", "two containers of one name, of which one runs"),
-  emulated("updateStrategy.rollbackOnFailure", "with type Swap"),
   native("stop.signal"),
   native("stop.timeoutSeconds"),
   native("stop.force", "killed after twice the timeout at the latest"),

@@ -8,12 +8,15 @@ import { planAbsent } from "./absent.ts";
 import { continueOperation, settleCreate } from "./operation.ts";
 import { findOurs } from "./ours.ts";
 import { planPresent } from "./present.ts";
+import { planRental, planRentalRemoval } from "./rental.ts";
 import { asStep } from "./run-state.ts";
 import { fits } from "./swap-pair.ts";
 import type { Plan, PlanInput, Step } from "./types.ts";
 
 /** The next step towards the spec. */
 export function plan(input: PlanInput): Plan {
+  const { rentals } = input.planner;
+  if (rentals !== undefined) return heldPlan(input, planRental(input, rentals));
   const { operation, inFlight } = input.memory;
   const kept = operation === undefined ? {} : { operation: operation.entry };
   if (!input.synced)
@@ -69,11 +72,9 @@ function planLevel(input: PlanInput): Plan {
   };
 }
 
-/** The end of a Swap that led back: the old container is the recorded one again, also if it carries no marker. */
 function withoutOperation(input: PlanInput): PlanInput {
-  const { operation, ...memory } = input.memory;
-  const old = input.containers.find(({ externalId }) => externalId === operation?.entry.oldExternalId);
-  return { ...input, memory: { ...memory, ...(old !== undefined && { externalId: old.externalId }) } };
+  const { operation: _over, ...memory } = input.memory;
+  return { ...input, memory };
 }
 
 /** A replacement stays in the journal until one of its two containers is gone, whichever is the one to keep. */
@@ -101,6 +102,8 @@ function isDrift(input: PlanInput, differences: readonly Difference[]): boolean 
 
 /** The next step of a deletion with policy Remove or Stop: None once nothing of ours is left (or runs). */
 export function planRemoval(input: PlanInput, policy: "Remove" | "Stop"): Plan {
+  const { rentals } = input.planner;
+  if (rentals !== undefined) return heldPlan(input, planRentalRemoval(input, rentals));
   const operation = input.memory.operation;
   const kept = operation === undefined ? {} : { operation: operation.entry };
   if (!input.synced)
@@ -147,6 +150,15 @@ function hold(input: PlanInput, step: Step): Step {
     default:
       return { type: "Wait", reason: "BackingOff", message: "backing off after a failure", untilMs: until };
   }
+}
+
+/** A step that has to wait opens nothing: what was open stays so. */
+function heldPlan(input: PlanInput, plan: Plan): Plan {
+  const step = hold(input, plan.step);
+  if (step === plan.step) return plan;
+  const { operation: _opened, ...rest } = plan;
+  const entry = input.memory.operation?.entry;
+  return { ...rest, step, ...(entry !== undefined && { operation: entry }) };
 }
 
 function bare(step: Step): Plan {

@@ -3,7 +3,6 @@ import type { ObservedContainer } from "../../../backends/contract.ts";
 import type { BackendFailure } from "../../../backends/errors.ts";
 import type { Operation } from "../../../crds/edge-container.ts";
 import { accountRuns } from "../runs.ts";
-import { portHolder } from "./conflicts.ts";
 import { isLive } from "./swap-pair.ts";
 import type { PlanInput, TrialFailure } from "./types.ts";
 
@@ -22,15 +21,10 @@ export function judgeTrial(
   old: ObservedContainer,
 ): Trial {
   const { now, policy, memory, desired, planner } = input;
-  const standing = memory.failure?.operationId === entry.id ? memory.failure.failure : undefined;
-  const reason = standing === undefined || isLive(fresh) ? undefined : startFailure(standing);
-  if (standing !== undefined && reason !== undefined)
-    return { verdict: "Failing", because: { reason, failure: standing } };
-  // Somebody was quicker: it is as if the start had failed for it.
-  const held = isLive(fresh) ? undefined : portHolder(input, fresh.externalId);
-  if (held !== undefined) {
-    const failure: BackendFailure = { class: "Conflict", reason: "PortConflict", message: held.message };
-    return { verdict: "Failing", because: { reason: "PortConflict", failure } };
+  const standing = memory.failure;
+  if (!isLive(fresh) && standing !== undefined && standing.operationId === entry.id) {
+    const reason = startFailure(standing.failure);
+    if (reason !== undefined) return { verdict: "Failing", because: { reason, failure: standing.failure } };
   }
   const ended = fresh.state === "Exited";
   const patient = now - fresh.stateSinceMs <= policy.restartPatienceMs;
@@ -47,13 +41,11 @@ export function judgeTrial(
   if (runs.crashLooping) return failing("CrashLoopBackOff", fresh, `ended ${runs.crashCount} times in a row, last`);
   if (ended && !restarts) return failing("ContainerFailed", fresh, "ended");
   const deadlineMs = old.stateSinceMs + policy.progressDeadlineMs;
-  // The device may have been away since the old one was stopped: nothing is late that has not been tried.
-  const tried = fresh.state !== "Created" || standing !== undefined;
-  if (tried && now >= deadlineMs) return overdue(policy.progressDeadlineMs, fresh, standing);
+  if (now >= deadlineMs) return overdue(input, fresh);
   const message = isLive(fresh)
     ? `the new container ${fresh.externalId} runs; the old one is kept until it has run for ${policy.minReadyMs / 1000} s`
     : `the new container ${fresh.externalId} is ${fresh.state}; the old one is kept until it runs`;
-  return { verdict: "Pending", message, untilMs: Math.min(runs.settlesAtMs ?? Infinity, Math.max(deadlineMs, now)) };
+  return { verdict: "Pending", message, untilMs: Math.min(runs.settlesAtMs ?? Infinity, deadlineMs) };
 }
 
 /** In one word, why a failed start will not get better by itself; undefined if it may. */
@@ -101,8 +93,9 @@ function failing(reason: string, fresh: ObservedContainer, what: string): Trial 
   };
 }
 
-function overdue(deadlineMs: number, fresh: ObservedContainer, standing: BackendFailure | undefined): Trial {
-  const seconds = deadlineMs / 1000;
+function overdue(input: PlanInput, fresh: ObservedContainer): Trial {
+  const seconds = input.policy.progressDeadlineMs / 1000;
+  const standing = input.memory.failure?.failure;
   const why = standing === undefined ? (fresh.error ?? `it is ${fresh.state}`) : standing.message;
   return {
     verdict: "Failing",

@@ -69,6 +69,8 @@ export interface PlanMemory {
   notBeforeMs?: number;
   /** A command for this object has been sent or answered and the inventory does not show its effect yet. */
   inFlight?: "Sent" | "AwaitingObservation";
+  /** The rental whose failure has been counted by this process. */
+  failedExternalId?: string;
   /** A value of the restartedAt annotation that has not been acted on. */
   restartRequest?: string;
   /** This very spec failed and was (or is being) rolled back: it is not tried again (status.failed). */

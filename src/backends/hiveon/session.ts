@@ -1,0 +1,567 @@
+/**
+ * A machine's session. There is no list to ask for: each object that is on the machine is named by the caller (snapshot), its rentals are
+ * looked up by ids that can be computed from its name, and those that have not ended are polled. One command is in flight at a time (flight.ts).
+ */
+import type {
+  BackendClock,
+  BackendLog,
+  BackendMetrics,
+  Claim,
+  Command,
+  CommandOutcome,
+  ConnectionState,
+  DeviceSession,
+  DeviceSnapshot,
+  Dispatch,
+  InFlight,
+  SessionEvent,
+  WriteFence,
+} from "../contract.ts";
+import type { BackendFailure } from "../errors.ts";
+import { Ledger, type Rental } from "./ledger.ts";
+import { lookByDeploymentId, lookByExternalId, type Look, type Send } from "./lookup.ts";
+import { runCreate, runStop, type FlightHost } from "./flight.ts";
+import { pause } from "./pause.ts";
+import type { DeploymentStatus } from "./wire.ts";
+
+export interface SessionOptions {
+  targetKey: string;
+  machineId: string;
+  machinePriceId: string;
+  externalIdPath: string | undefined;
+  /** Between two looks at a rental that rests, ms. */
+  pollMs: number;
+  /** How long after a start of unknown outcome its rental may still become visible, ms. */
+  settleMs: number;
+  commandTimeoutMs: number;
+  createTimeoutMs: number;
+}
+
+export interface SessionDeps {
+  clock: BackendClock;
+  log: BackendLog;
+  metrics: BackendMetrics;
+  fence: WriteFence;
+  random(): number;
+  send: Send;
+  /** Whether the account can be used now, and if not, why. */
+  account(): { open: true } | { open: false; failure: BackendFailure };
+  closed(session: HiveonSession): void;
+}
+
+/** A rental on its way is looked at so many times more often, but not more often than this. */
+const HURRY = 6;
+const FASTEST_POLL_MS = 5_000;
+/** A vendor's "no" about a deployment that was there counts after so many of them. */
+const ABSENT_READS = 3;
+
+export class HiveonSession implements DeviceSession, FlightHost {
+  readonly targetKey: string;
+  readonly options: SessionOptions;
+  readonly deps: SessionDeps;
+  readonly #accounts = new Map<string, Ledger>();
+  readonly #listeners = new Set<(event: SessionEvent) => void>();
+  readonly #closing = new AbortController();
+  readonly #openedAt: number;
+  /** Operations that are proven to have ended. */
+  readonly #settled = new Set<string>();
+  readonly #settling = new Set<string>();
+  /** Since when a deployment that was known is said not to exist: monotonic ms and how often. */
+  readonly #absent = new Map<string, { sinceMs: number; reads: number }>();
+  #flight: InFlight | undefined;
+  #flightOperation: string | undefined;
+  #syncCount = 0;
+  #looking = false;
+  #again = false;
+  #timer: unknown;
+  #connection: ConnectionState = "Unknown";
+
+  constructor(options: SessionOptions, deps: SessionDeps) {
+    this.targetKey = options.targetKey;
+    this.options = options;
+    this.deps = deps;
+    this.#openedAt = deps.clock.monotonic();
+    this.#connection = deps.account().open ? "Connected" : "Unknown";
+  }
+
+  // The contract.
+
+  snapshot(of?: Claim): DeviceSnapshot {
+    const standing = this.deps.account();
+    const account = of === undefined ? undefined : this.#follow(of);
+    const known = account === undefined ? [...this.#accounts.values()] : [account];
+    const complete = known.every((each) => each.complete);
+    const message = standing.open
+      ? complete
+        ? undefined
+        : "looking up at the vendor what is rented"
+      : standing.failure.message;
+    return {
+      connection: this.#connection,
+      ...(message !== undefined && { message }),
+      synced: standing.open && complete,
+      syncCount: this.#syncCount,
+      containers: [...this.#accounts.values()].flatMap((each) => {
+        const ended = each === account ? each.newestEnded() : undefined;
+        return [...each.live(), ...(ended === undefined ? [] : [ended])].map((rental) =>
+          each.observed(rental, this.options.machineId),
+        );
+      }),
+      ...(this.#flight !== undefined && { inFlight: { ...this.#flight } }),
+    };
+  }
+
+  subscribe(listener: (event: SessionEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  execute(command: Command): Dispatch {
+    const refused = this.#refusal(command);
+    if (refused !== undefined) {
+      this.deps.metrics.command("hiveon", command.kind, "Refused");
+      return { sent: false, ...refused };
+    }
+    return { sent: true, outcome: this.#run(command) };
+  }
+
+  settle(operationId: string): "Open" | "Closed" {
+    if (this.#flightOperation === operationId) return "Open";
+    if (this.#settled.has(operationId)) return "Closed";
+    const account = [...this.#accounts.values()].find(({ claim }) => claim.operation?.id === operationId);
+    // Without a number there is nothing to look for: whoever asks has to name the object first.
+    const attempt = account?.claim.operation?.attempt;
+    if (account === undefined || attempt === undefined) return "Open";
+    if (account.rentals.has(attempt) && account.complete) return "Closed";
+    if (!this.#settling.has(operationId)) {
+      this.#settling.add(operationId);
+      void this.#settle(operationId, account, attempt);
+    }
+    return "Open";
+  }
+
+  resync(reason: string): void {
+    if (this.#closing.signal.aborted) return;
+    this.deps.log.debug({ target: this.targetKey, reason }, "everything rented is looked up again");
+    for (const account of this.#accounts.values()) account.complete = false;
+    this.#look();
+  }
+
+  close(): Promise<void> {
+    if (!this.#closing.signal.aborted) {
+      this.#closing.abort();
+      this.#listeners.clear();
+      this.deps.clock.clearTimeout(this.#timer);
+      this.deps.closed(this);
+    }
+    return Promise.resolve();
+  }
+
+  // What the account reports.
+
+  /** The account was connected, or is no longer. What was seen before says nothing about now. */
+  accountChanged(): void {
+    const { open } = this.deps.account();
+    const connection: ConnectionState = open ? "Connected" : "Unknown";
+    if (this.#connection === connection) return;
+    this.#connection = connection;
+    for (const account of this.#accounts.values()) account.complete = false;
+    this.#emit({ type: "Connection", state: connection });
+    if (open) this.#look();
+  }
+
+  /** A webhook says that something happened to one of these ids: a reason to look, never a truth. */
+  hinted(ids: readonly string[]): boolean {
+    for (const account of this.#accounts.values())
+      for (const rental of account.rentals.values())
+        if (ids.includes(rental.externalId) || ids.includes(rental.status.deploymentId)) {
+          void this.#poll(account, rental);
+          return true;
+        }
+    return false;
+  }
+
+  // What a flight is carried out with.
+
+  get signal(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  look(id: { deploymentId: string } | { externalId: string }): Promise<Look> {
+    const options = { externalIdPath: this.options.externalIdPath, urgent: true, signal: this.signal };
+    return "deploymentId" in id
+      ? lookByDeploymentId(this.deps.send, id.deploymentId, options)
+      : lookByExternalId(this.deps.send, id.externalId, options);
+  }
+
+  note(account: Ledger, attempt: number, status: DeploymentStatus): void {
+    this.#absent.delete(account.externalId(attempt));
+    if (!account.note(attempt, status, this.deps.clock.now())) return;
+    const { owner, namespace, name } = account.claim;
+    this.deps.log.info(
+      {
+        target: this.targetKey,
+        object: `${namespace}/${name}`,
+        attempt,
+        deployment: status.deploymentId,
+        status: status.status,
+      },
+      "rental changed",
+    );
+    const marker = { owner, namespace, name, uid: "", operation: "", hash: "" };
+    this.#emit({ type: "Container", externalId: status.deploymentId, marker });
+    this.#schedule();
+  }
+
+  /** How long to wait between looks at something that is on its way, ms. */
+  get hurriedMs(): number {
+    return Math.min(FASTEST_POLL_MS, Math.max(1, this.options.pollMs / HURRY));
+  }
+
+  /**
+   * Whether a deployment that was known, or was answered for, counts as gone: the vendor has said so several times, over the settle time.
+   */
+  isGone(externalId: string): boolean {
+    const now = this.deps.clock.monotonic();
+    const entry = this.#absent.get(externalId) ?? { sinceMs: now, reads: 0 };
+    entry.reads += 1;
+    this.#absent.set(externalId, entry);
+    return entry.reads >= ABSENT_READS && now - entry.sinceMs >= this.options.settleMs;
+  }
+
+  /** What is gone costs nothing that anybody could stop. */
+  noteGone(account: Ledger, rental: Rental): void {
+    this.deps.log.warn(
+      { target: this.targetKey, deployment: rental.status.deploymentId },
+      "the vendor no longer knows this rental: taken for ended",
+    );
+    this.note(account, rental.attempt, {
+      ...rental.status,
+      state: "Stopped",
+      status: "(unknown to the vendor)",
+      failMessage: rental.status.failMessage ?? "the vendor no longer knows it",
+    });
+  }
+
+  // Commands.
+
+  #refusal(command: Command): Omit<Extract<Dispatch, { sent: false }>, "sent"> | undefined {
+    const refuse = (
+      reason: Extract<Dispatch, { sent: false }>["reason"],
+      failure: BackendFailure,
+    ): Omit<Extract<Dispatch, { sent: false }>, "sent"> => ({ reason, failure });
+    const transient = (message: string): BackendFailure => ({ class: "Transient", message });
+    if (this.#closing.signal.aborted) return refuse("Closed", transient("the session was closed"));
+    if (!this.deps.fence.valid()) return refuse("Fenced", transient("this process may not write now"));
+    const standing = this.deps.account();
+    if (!standing.open) return refuse("Offline", { class: "Unreachable", message: standing.failure.message });
+    if (this.#flight !== undefined) return refuse("SlotBusy", transient("another command is in flight"));
+    switch (command.kind) {
+      case "Create": {
+        const account = this.#accounts.get(keyOf(command.marker));
+        if (account?.complete !== true)
+          return refuse("NotSynced", transient("what is rented is still being looked up"));
+        if (command.attempt === undefined)
+          return refuse("Invalid", { class: "Invalid", reason: "InvalidSpec", message: "a rental needs its number" });
+        // The last line of defence, whatever was planned: never a second one beside one that has not ended.
+        const [live] = account.live();
+        if (live !== undefined && live.attempt !== command.attempt)
+          return refuse("Invalid", {
+            class: "Conflict",
+            reason: "StateConflict",
+            message: `rental ${live.status.deploymentId} of this object has not ended`,
+          });
+        return undefined;
+      }
+      case "Stop":
+      case "Remove":
+        return this.#accountOf(command.externalId) === undefined
+          ? refuse("NotSynced", transient(`rental ${command.externalId} has not been looked up`))
+          : undefined;
+      default:
+        return refuse("Invalid", {
+          class: "Unsupported",
+          field: "",
+          message: `Hiveon has no way to ${command.kind.toLowerCase()} a rental`,
+        });
+    }
+  }
+
+  async #run(command: Command): Promise<CommandOutcome> {
+    const { clock, log, metrics } = this.deps;
+    const flight: InFlight = {
+      commandId: command.commandId,
+      kind: command.kind,
+      sentAtMs: clock.now(),
+      overdue: false,
+    };
+    this.#flight = flight;
+    const operation = command.kind === "Create" ? command.marker.operation : undefined;
+    this.#flightOperation = operation;
+    if (operation !== undefined) this.#settled.delete(operation);
+    const timeoutMs = command.kind === "Create" ? this.options.createTimeoutMs : this.options.commandTimeoutMs;
+    const deadline = clock.setTimeout(() => {
+      flight.overdue = true;
+      log.warn(
+        { target: this.targetKey, command: { ...flight } },
+        "not done within its timeout: still waiting for its end",
+      );
+    }, timeoutMs);
+    try {
+      const outcome = await this.#carryOut(command);
+      if (this.#closing.signal.aborted) return outcome;
+      if (operation !== undefined) this.#settled.add(operation);
+      this.#flight = undefined;
+      this.#flightOperation = undefined;
+      metrics.command("hiveon", outcome.kind, outcome.result);
+      const failure = outcome.result === "Failed" ? outcome.failure : undefined;
+      log.info(
+        {
+          target: this.targetKey,
+          kind: command.kind,
+          commandId: command.commandId,
+          key: command.key,
+          result: outcome.result,
+          externalId: outcome.externalId,
+          failure,
+        },
+        "command ended",
+      );
+      this.#emit({ type: "Outcome", key: command.key, outcome });
+      this.#emit({ type: "SlotFree" });
+      return outcome;
+    } finally {
+      clock.clearTimeout(deadline);
+    }
+  }
+
+  #carryOut(command: Command): Promise<CommandOutcome> {
+    const head = { commandId: command.commandId, kind: command.kind };
+    if (command.kind === "Create") {
+      const account = this.#accounts.get(keyOf(command.marker));
+      if (account === undefined || command.attempt === undefined) throw new Error("not admitted");
+      account.operations.set(command.attempt, command.marker.operation);
+      return runCreate(this, account, { ...command, attempt: command.attempt }, head);
+    }
+    const externalId = "externalId" in command ? command.externalId : "";
+    const found = this.#accountOf(externalId);
+    if (found === undefined) throw new Error("not admitted");
+    return runStop(this, found.account, found.rental, { ...head, externalId });
+  }
+
+  #accountOf(deploymentId: string): { account: Ledger; rental: Rental } | undefined {
+    for (const account of this.#accounts.values()) {
+      const rental = account.find(deploymentId);
+      if (rental !== undefined) return { account, rental };
+    }
+    return undefined;
+  }
+
+  // Looking.
+
+  #follow(claim: Claim): Ledger {
+    const key = keyOf(claim);
+    const known = this.#accounts.get(key);
+    if (known !== undefined) {
+      const before = known.claim.recorded?.attempt;
+      known.claim = claim;
+      if (
+        claim.recorded !== undefined &&
+        claim.recorded.attempt !== before &&
+        !known.rentals.has(claim.recorded.attempt)
+      ) {
+        known.complete = false;
+        this.#look();
+      }
+      return known;
+    }
+    const account = new Ledger(claim);
+    this.#accounts.set(key, account);
+    this.#look();
+    return account;
+  }
+
+  /** Looks up every object that is not complete, one after another, once at a time. */
+  #look(): void {
+    if (this.#looking) {
+      this.#again = true;
+      return;
+    }
+    this.#looking = true;
+    void this.#lookAll();
+  }
+
+  async #lookAll(): Promise<void> {
+    let waitMs = this.hurriedMs;
+    do {
+      this.#again = false;
+      let came = false;
+      for (const account of this.#accounts.values()) {
+        if (account.complete || !this.deps.account().open || this.#closing.signal.aborted) continue;
+        if (!(await this.#lookUp(account)) || this.#closing.signal.aborted) continue;
+        account.complete = true;
+        came = true;
+      }
+      if (came) {
+        this.#syncCount += 1;
+        this.#emit({ type: "Synced" });
+        waitMs = this.hurriedMs;
+      }
+      const left = [...this.#accounts.values()].some(({ complete }) => !complete);
+      if (left && this.deps.account().open && !this.#closing.signal.aborted) {
+        const settlesInMs = this.#openedAt + this.options.settleMs - this.deps.clock.monotonic();
+        await pause(this.deps.clock, settlesInMs > 0 ? Math.min(waitMs, settlesInMs) : waitMs, this.signal);
+        waitMs = Math.min(waitMs * 2, this.options.pollMs);
+        this.#again = true;
+      }
+    } while (this.#again && !this.#closing.signal.aborted);
+    this.#looking = false;
+    this.#schedule();
+  }
+
+  /** @returns whether everything that is recorded or may exist of this object is known now. */
+  async #lookUp(account: Ledger): Promise<boolean> {
+    const { claim } = account;
+    let clear = true;
+    const known = new Set(account.rentals.keys());
+    if (claim.recorded !== undefined) clear = await this.#lookAtRecorded(account, claim.recorded);
+    for (const rental of account.live()) {
+      if (rental.attempt === claim.recorded?.attempt || !known.has(rental.attempt)) continue;
+      clear = (await this.#poll(account, rental)) && clear;
+    }
+    // Numbers follow each other: the first that the vendor does not know is the end.
+    let attempt = Math.max(claim.recorded?.attempt ?? 0, ...account.rentals.keys(), 0) + 1;
+    if (claim.recorded === undefined && account.rentals.size === 0) attempt = 1;
+    for (; clear; attempt++) {
+      const look = await this.look({ externalId: account.externalId(attempt) });
+      if (look.seen === "Absent") break;
+      if (look.seen === "Unclear") clear = this.#doubt(look);
+      else this.note(account, attempt, look.status);
+    }
+    const open = claim.operation?.attempt;
+    if (clear && open !== undefined && open > attempt && !account.rentals.has(open)) {
+      const look = await this.look({ externalId: account.externalId(open) });
+      if (look.seen === "Unclear") clear = this.#doubt(look);
+      if (look.seen === "Found") this.note(account, open, look.status);
+    }
+    // A process whose records are lost may have begun a rental a moment ago, which is not visible yet.
+    const unrecorded = claim.recorded === undefined && claim.operation === undefined && account.rentals.size === 0;
+    return clear && (!unrecorded || this.deps.clock.monotonic() - this.#openedAt >= this.options.settleMs);
+  }
+
+  async #lookAtRecorded(account: Ledger, recorded: NonNullable<Claim["recorded"]>): Promise<boolean> {
+    const { attempt, externalId: deploymentId } = recorded;
+    let look = await this.look({ deploymentId });
+    if (look.seen === "Absent") look = await this.look({ externalId: account.externalId(attempt) });
+    if (look.seen === "Unclear") return this.#doubt(look);
+    if (look.seen === "Found") {
+      this.note(account, attempt, look.status);
+      return true;
+    }
+    if (!this.isGone(account.externalId(attempt))) return false;
+    const status: DeploymentStatus = {
+      deploymentId,
+      externalId: account.externalId(attempt),
+      machineId: undefined,
+      state: "Stopped",
+      status: "(unknown to the vendor)",
+      failCode: undefined,
+      failMessage: "the vendor no longer knows it",
+      metadata: {},
+    };
+    this.note(
+      account,
+      attempt,
+      account.rentals.get(attempt) === undefined
+        ? status
+        : { ...status, metadata: account.rentals.get(attempt)?.status.metadata ?? {} },
+    );
+    return true;
+  }
+
+  /** One more look at a rental that is known. @returns whether the vendor said something clear. */
+  async #poll(account: Ledger, rental: Rental): Promise<boolean> {
+    const look = await lookByDeploymentId(this.deps.send, rental.status.deploymentId, {
+      externalIdPath: this.options.externalIdPath,
+      urgent: false,
+      signal: this.signal,
+    });
+    if (this.#closing.signal.aborted) return false;
+    switch (look.seen) {
+      case "Found":
+        this.note(account, rental.attempt, look.status);
+        return true;
+      case "Absent":
+        if (!this.isGone(rental.externalId)) return false;
+        this.noteGone(account, rental);
+        return true;
+      case "Unclear":
+        return this.#doubt(look);
+      default:
+        return look satisfies never;
+    }
+  }
+
+  #doubt(look: Extract<Look, { seen: "Unclear" }>): false {
+    if (look.malformed) this.deps.metrics.malformed("hiveon", "Status");
+    this.deps.log.debug({ target: this.targetKey, failure: look.failure }, "a look at the vendor gave nothing");
+    return false;
+  }
+
+  /** The next poll: what is on its way soon, what rests after the interval; at no fixed beat. */
+  #schedule(): void {
+    this.deps.clock.clearTimeout(this.#timer);
+    if (this.#closing.signal.aborted || !this.deps.account().open) return;
+    const live = [...this.#accounts.values()].flatMap((account) => account.live());
+    if (live.length === 0) return;
+    const moving = live.some(
+      ({ status, externalId }) =>
+        (status.state !== "Running" && status.state !== "Failed") || this.#absent.has(externalId),
+    );
+    const delayMs = (moving ? this.hurriedMs : this.options.pollMs) * (0.9 + 0.2 * this.deps.random());
+    this.#timer = this.deps.clock.setTimeout(() => void this.#pollAll(), delayMs);
+  }
+
+  async #pollAll(): Promise<void> {
+    for (const account of this.#accounts.values())
+      for (const rental of account.live()) {
+        if (this.#closing.signal.aborted || !this.deps.account().open) return;
+        await this.#poll(account, rental);
+      }
+    this.#schedule();
+  }
+
+  async #settle(operationId: string, account: Ledger, attempt: number): Promise<void> {
+    const { clock } = this.deps;
+    const externalId = account.externalId(attempt);
+    let reads = 0;
+    // A former process wrote no later than this session was opened.
+    while (!this.#closing.signal.aborted) {
+      const look = await this.look({ externalId });
+      if (look.seen === "Found") {
+        this.note(account, attempt, look.status);
+        break;
+      }
+      if (look.seen === "Absent") reads += 1;
+      if (reads >= ABSENT_READS && clock.monotonic() - this.#openedAt >= this.options.settleMs) break;
+      await pause(clock, Math.min(this.hurriedMs, Math.max(1, this.options.settleMs / ABSENT_READS)), this.signal);
+    }
+    this.#settling.delete(operationId);
+    if (this.#closing.signal.aborted) return;
+    this.#settled.add(operationId);
+    const { owner, namespace, name } = account.claim;
+    this.#emit({
+      type: "Container",
+      externalId: account.rentals.get(attempt)?.status.deploymentId ?? "",
+      marker: { owner, namespace, name, uid: "", operation: operationId, hash: "" },
+    });
+  }
+
+  #emit(event: SessionEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+function keyOf({ owner, namespace, name }: { owner: string; namespace: string; name: string }): string {
+  return `${owner}/${namespace}/${name}`;
+}
