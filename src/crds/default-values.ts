@@ -37,6 +37,8 @@ export const BACKEND_DEFAULTS = {
   allowedNamespaces: { from: "Same" },
   suspend: false,
   deletion: { graceSeconds: 300 },
+  /** Of kanto.mqttVersion with transport Connector. */
+  kantoConnectorMqttVersion: "5",
   kanto: { transport: "Local", mqttVersion: "3.1.1", answerIdentity: true, clientIdPrefix: "drayage" },
   alpon: { url: "https://api.sixfab.com/v1" },
   hiveon: { url: "https://api.hiveon.ai" },

@@ -34,7 +34,7 @@ const kanto = ruled(
       fix: "write one topic level: no /, +, # or space",
     }),
     mqttVersion: choice(
-      "MQTT version to begin with; 5 falls back to 3.1.1 where the broker refuses it.",
+      `MQTT version to begin with; 5 falls back to 3.1.1 where the broker refuses it. With transport Connector the default is ${BACKEND_DEFAULTS.kantoConnectorMqttVersion}.`,
       ["3.1.1", "5"],
       {
         default: BACKEND_DEFAULTS.kanto.mqttVersion,
@@ -50,7 +50,7 @@ const kanto = ruled(
       fix: "write letters, digits, _ and -",
       default: BACKEND_DEFAULTS.kanto.clientIdPrefix,
     }).exactOptional(),
-    connector: object("Topic prefixes that the suite connector was given. Transport Connector only.", {
+    connector: object("How the suite connector was set up. Transport Connector only.", {
       responsePrefix: text("COMMAND_RESPONSE_TOPIC_PREFIX of the connector.", {
         max: 256,
         pattern: /^[^\t\n\f\r +#]+$/,
@@ -61,6 +61,14 @@ const kanto = ruled(
         pattern: /^[^\t\n\f\r +#]+$/,
         fix: "write a topic without +, # or space",
       }).exactOptional(),
+      statusTopic: text(
+        "Where a connector's edge/connection/remote/status can be read on this broker, if a bridge or a rule of yours brings it there; {deviceId} stands for the gateway's id, {tenant} for its tenant. Unset: presence comes from messages and probes alone.",
+        {
+          max: 256,
+          pattern: /^[^\t\n\f\r +#]*\{deviceId\}[^\t\n\f\r +#]*$/,
+          fix: "write a topic with {deviceId} in it, without +, # or space",
+        },
+      ).exactOptional(),
     }).exactOptional(),
   }),
   [

@@ -39,8 +39,14 @@ const metrics = object("Whether the device reports what its containers use, for 
 
 /** The same target; other settings of the block may change. */
 const SAME_KANTO_TARGET = {
-  rule: "self.thingId == oldSelf.thingId && has(self.topicPrefix) == has(oldSelf.topicPrefix) && (!has(self.topicPrefix) || self.topicPrefix == oldSelf.topicPrefix)",
-  message: fixedTarget("thingId and topicPrefix").message,
+  rule: [
+    "self.thingId == oldSelf.thingId",
+    ...["topicPrefix", "tenant"].map(
+      (field) =>
+        `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
+    ),
+  ].join(" && "),
+  message: fixedTarget("thingId, topicPrefix and tenant").message,
 };
 
 const kanto = ruled(
@@ -50,13 +56,18 @@ const kanto = ruled(
       { max: 256, pattern: THING_ID, fix: "write namespace:name, e.g. edge:device:edge:containers" },
     ),
     topicPrefix: text(
-      'Put before every topic of the device, e.g. site-7/, where a broker carries several devices\' local brokers (a mosquitto bridge with `topic # both 1 "" site-7/`). Unset: none.',
+      'Put before every topic of the device, e.g. site-7/, with transport Local where a broker carries several devices\' local brokers (a mosquitto bridge with `topic # both 1 "" site-7/`). Unset: none.',
       {
         max: 128,
         pattern: /^[^\t\n\f\r +#]*\/$/,
         fix: "write a topic without +, # or space that ends with /, e.g. site-7/",
       },
     ).exactOptional(),
+    tenant: text("Tenant of this device, where it is not the EdgeBackend's.", {
+      max: 256,
+      pattern: /^[^\t\n\f\r /+#]+$/,
+      fix: "write one topic level: no /, +, # or space",
+    }).exactOptional(),
     metrics: metrics.exactOptional(),
   }),
   [SAME_KANTO_TARGET],

@@ -11,6 +11,7 @@ import type {
   DeviceSession,
 } from "../contract.ts";
 import { TargetError } from "../errors.ts";
+import { connectorDialect } from "./connector-link.ts";
 import { LOCAL } from "./local-link.ts";
 import { endpointOf, MqttTransport } from "./mqtt-transport.ts";
 import { KantoSession } from "./session.ts";
@@ -73,11 +74,19 @@ export class KantoAccount implements Account {
     if (device.kanto === undefined) {
       throw new TargetError("WrongDeviceKind", "the EdgeBackend is of type kanto: set spec.kanto.thingId");
     }
-    const target = kantoTarget(device.kanto.thingId, device.kanto.topicPrefix);
+    const { topicPrefix, tenant } = device.kanto;
+    const target = kantoTarget(device.kanto.thingId, topicPrefix, tenant);
     if (target === undefined) {
       throw new TargetError(
         "InvalidSpec",
         `spec.kanto.thingId ${device.kanto.thingId} has no namespace: write <namespace>:<name>:edge:containers`,
+      );
+    }
+    const { transport = BACKEND_DEFAULTS.kanto.transport } = this.#kanto;
+    if (topicPrefix !== undefined && transport !== "Local") {
+      throw new TargetError(
+        "InvalidSpec",
+        `spec.kanto.topicPrefix counts only with transport Local: leave it out (the EdgeBackend has transport ${transport})`,
       );
     }
     return this.#sessions.get(sessionKey(target)) ?? this.#open(target);
@@ -99,8 +108,8 @@ export class KantoAccount implements Account {
     const session = new KantoSession(
       {
         target,
-        targetKey: targetKeyOf(this.#kanto.url, target),
-        tenant: this.#kanto.tenant,
+        targetKey: targetKeyOf(this.#kanto, target),
+        tenant: target.tenant ?? this.#kanto.tenant,
         answerIdentity: this.#kanto.answerIdentity ?? true,
         observeIntervalMs: timings.observeIntervalMs ?? seconds * 1000,
         probeTimeoutMs: timings.probeTimeoutMs ?? PROBE_TIMEOUT_MS,
@@ -159,6 +168,7 @@ export function createTransport(options: TransportOptions, deps: TransportDeps):
     case "Local":
       return new MqttTransport(options, LOCAL, deps);
     case "Connector":
+      return new MqttTransport(options, connectorDialect(options.kanto), deps);
     case "Ditto":
       throw new RangeError(`transport ${transport} is not supported yet`);
     default:
@@ -166,11 +176,17 @@ export function createTransport(options: TransportOptions, deps: TransportDeps):
   }
 }
 
-function sessionKey({ topicPrefix, thingId }: KantoTarget): string {
-  return `${topicPrefix} ${thingId}`;
+function sessionKey({ topicPrefix, thingId, tenant = "" }: KantoTarget): string {
+  return `${tenant} ${topicPrefix}${thingId}`;
 }
 
-/** Identity of a device: the endpoint without its scheme, since TLS or not it is the same, and the topics. */
-export function targetKeyOf(url: string, target: KantoTarget): string {
-  return `kanto ${endpointOf(url).replace(/^[a-z]+:\/\//, "")} ${target.topicPrefix}${target.thingId}`;
+/**
+ * Identity of a device: the endpoint without its scheme, since TLS or not it is the same, and what its topics begin with. On its own topics
+ * the tenant does not tell devices apart; on a connector's it does.
+ */
+export function targetKeyOf(kanto: KantoSpec, target: KantoTarget): string {
+  const endpoint = endpointOf(kanto.url).replace(/^[a-z]+:\/\//, "");
+  const { transport = BACKEND_DEFAULTS.kanto.transport } = kanto;
+  const local = transport === "Local";
+  return `kanto ${endpoint} ${local ? target.topicPrefix : `${target.tenant ?? kanto.tenant}/`}${target.thingId}`;
 }

@@ -21,14 +21,19 @@ export interface ConnectionOptions {
   clientId: string;
   credentials: AccountCredentials;
   serverName?: string;
+  /**
+   * MQTT 5 only: the broker keeps our subscriptions, and what comes for them, for so long after a lost connection. Never over the end of
+   * this process, which begins with a clean session. Unset: it keeps nothing.
+   */
+  sessionExpirySeconds?: number;
   /** First and largest delay before reconnecting, ms; doubling, ±20 %. */
   reconnectInitialMs: number;
   reconnectMaxMs: number;
 }
 
 export interface ConnectionHandlers {
-  /** A connection is open; nothing is subscribed yet. */
-  opened(): void;
+  /** A connection is open. @param resumed the broker has kept the subscriptions, and what came meanwhile; else nothing is subscribed. */
+  opened(resumed: boolean): void;
   /** The open connection is gone. */
   closed(): void;
   message(topic: string, payload: Buffer, retained: boolean): void;
@@ -115,7 +120,7 @@ export class BrokerConnection {
     const { version } = this;
     let client: MqttClient;
     try {
-      client = connectMqtt(clientOptions(this.#options, version));
+      client = connectMqtt(clientOptions(this.#options, version, this.#opens > 0));
     } catch (error) {
       // Malformed PEM throws here, before there is a socket.
       this.#failed({ ...classifyConnectError(this.endpoint, error), reason: "TLSFailed" });
@@ -123,7 +128,7 @@ export class BrokerConnection {
     }
     const attempt: Attempt = { client, version, open: false, openedAtMs: 0, waiting: new Map() };
     this.#attempt = attempt;
-    client.on("connect", () => this.#opened(attempt));
+    client.on("connect", ({ sessionPresent }) => this.#opened(attempt, sessionPresent && this.#opens > 0));
     client.on("message", (topic, payload, packet) => {
       if (this.#attempt === attempt) this.#handlers.message(topic, payload, packet.retain);
     });
@@ -192,7 +197,11 @@ export class BrokerConnection {
     const { promise, resolve } = Promise.withResolvers<void>();
     attempt.client.once("close", () => resolve());
     // A farewell only where somebody listens; else the socket is destroyed.
-    attempt.client.end(!attempt.open || attempt.waiting.size > 0);
+    const forget = attempt.version === 5 && this.#options.sessionExpirySeconds !== undefined;
+    attempt.client.end(
+      !attempt.open || attempt.waiting.size > 0,
+      forget ? { properties: { sessionExpiryInterval: 0 } } : {},
+    );
     if (attempt.client.stream.destroyed) resolve();
     // A peer that has silently gone would never close its end.
     const grace = this.#deps.clock.setTimeout(() => attempt.client.stream.destroy(), CLOSE_GRACE_MS);
@@ -200,7 +209,7 @@ export class BrokerConnection {
     this.#deps.clock.clearTimeout(grace);
   }
 
-  #opened(attempt: Attempt): void {
+  #opened(attempt: Attempt, resumed: boolean): void {
     if (this.#attempt !== attempt || this.#closed) return;
     attempt.open = true;
     attempt.openedAtMs = this.#deps.clock.monotonic();
@@ -220,7 +229,7 @@ export class BrokerConnection {
       { endpoint: this.endpoint, mqtt: attempt.version === 5 ? "5" : "3.1.1" },
       "connected to the broker",
     );
-    this.#handlers.opened();
+    this.#handlers.opened(resumed);
   }
 
   #ended(attempt: Attempt): void {
@@ -291,8 +300,10 @@ function settlePuback(attempt: Attempt, packet: Packet): void {
 /** Schemes of a broker's url; index.ts refuses others. */
 const PROTOCOLS = ["mqtt", "mqtts", "ws", "wss"] as const;
 
-function clientOptions(options: ConnectionOptions, version: 4 | 5): IClientOptions {
+function clientOptions(options: ConnectionOptions, version: 4 | 5, again: boolean): IClientOptions {
   const url = new URL(options.url);
+  const { sessionExpirySeconds } = options;
+  const keeps = version === 5 && sessionExpirySeconds !== undefined;
   const { username, password, ca, clientCert, clientKey } = options.credentials;
   const protocol = PROTOCOLS.find((each) => url.protocol === `${each}:`) ?? "mqtt";
   return {
@@ -303,7 +314,8 @@ function clientOptions(options: ConnectionOptions, version: 4 | 5): IClientOptio
     ...(protocol.startsWith("ws") && { path: url.pathname }),
     protocolVersion: version,
     clientId: options.clientId,
-    clean: true,
+    clean: !(keeps && again),
+    ...(keeps && { properties: { sessionExpiryInterval: sessionExpirySeconds } }),
     keepalive: KEEPALIVE_SECONDS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     reconnectPeriod: 0,

@@ -6,7 +6,7 @@
  * `response-required` or `correlation-id` of a wrong type ends the process (things/client/client_handler_utils.go, headers.go). So a
  * request is built in one place only, and checked again before it is sent.
  */
-import { isObject, parseJson, textAt, type JsonObject } from "../guards.ts";
+import { isObject, objectAt, parseJson, textAt, type JsonObject } from "../guards.ts";
 import { dittoThing } from "./topics.ts";
 
 /** The feature that creates containers; there is one on each containers thing. */
@@ -15,6 +15,8 @@ export const FACTORY_FEATURE = "ContainerFactory";
 export const CONTAINER_PREFIX = "Container:";
 /** The feature that reports what containers use. */
 export const METRICS_FEATURE = "Metrics";
+/** The feature that lists the ids of all containers. */
+const SOFTWARE_FEATURE = "SoftwareUpdatable";
 /** Operation that no daemon knows: answered 404 within milliseconds, in the order of commands, and changing nothing. */
 export const PROBE_OPERATION = "drayageProbe";
 
@@ -94,9 +96,11 @@ export type TwinEvent =
   | { kind: "Config"; externalId: string; config: JsonObject }
   /** The factory itself: the last message of the container list in a full re-publication. */
   | { kind: "Factory" }
+  /** The ids of all containers, as SoftwareUpdatable lists them with each registration and after each creation and removal. */
+  | { kind: "Listed"; externalIds: readonly string[] }
   /** A report on what containers use; `value` is untrusted, see usage.ts. */
   | { kind: "Usage"; value: unknown }
-  /** Well-formed and of no interest, e.g. SoftwareUpdatable. */
+  /** Well-formed and of no interest, e.g. the progress of SoftwareUpdatable. */
   | { kind: "Other" };
 
 const FEATURE_PATH = /^\/features\/([^/]+)(\/.*)?$/;
@@ -111,6 +115,9 @@ export function readEvent(payload: string): TwinEvent | undefined {
   const criterion = topic.split("/").slice(2).join("/");
   if (feature === FACTORY_FEATURE && property === undefined && criterion === "things/twin/commands/modify") {
     return { kind: "Factory" };
+  }
+  if (feature === SOFTWARE_FEATURE && criterion === "things/twin/commands/modify") {
+    return readDependencies(property, body["value"]);
   }
   if (
     feature === METRICS_FEATURE &&
@@ -127,6 +134,17 @@ export function readEvent(payload: string): TwinEvent | undefined {
   }
   if (criterion !== "things/twin/commands/modify") return { kind: "Other" };
   return readModify(externalId, property, body["value"]);
+}
+
+/** The map's keys are made from image references; the container ids are in its entries. No map at all is an empty one. */
+function readDependencies(property: string | undefined, value: unknown): TwinEvent | undefined {
+  if (property !== undefined && property !== "/properties/status/installedDependencies") return { kind: "Other" };
+  const status = isObject(value) ? objectAt(objectAt(value, "properties"), "status") : {};
+  const map = property === undefined ? status["installedDependencies"] : value;
+  if (map === undefined || map === null) return { kind: "Listed", externalIds: [] };
+  if (!isObject(map)) return undefined;
+  const externalIds = Object.values(map).map((entry) => (isObject(entry) ? textAt(entry, "name") : undefined) ?? "");
+  return externalIds.includes("") ? undefined : { kind: "Listed", externalIds };
 }
 
 function readModify(externalId: string, property: string | undefined, value: unknown): TwinEvent | undefined {
@@ -163,4 +181,16 @@ export function readIdentity(payload: string): Identity | undefined {
 /** Payload of an announcement. */
 export function identityPayload(identity: Identity): string {
   return JSON.stringify(identity);
+}
+
+/**
+ * Reads what a connector says of its cloud link (edge/connection/remote/status; suite-connector, routing/service.go, ConnectionStatus). Its
+ * last will says `connected: false` with cause CONNECTION_UNKNOWN.
+ *
+ * @returns whether the link is up; undefined if it is malformed.
+ */
+export function readConnectorStatus(payload: string): boolean | undefined {
+  const body = parseJson(payload);
+  const connected = isObject(body) ? body["connected"] : undefined;
+  return typeof connected === "boolean" ? connected : undefined;
 }

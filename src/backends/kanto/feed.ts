@@ -2,7 +2,7 @@
 import type { ObservedContainer } from "../contract.ts";
 import { readEvent, type TwinEvent } from "./envelope.ts";
 import type { Change, Inventory } from "./inventory.ts";
-import type { Sync } from "./sync.ts";
+import type { InventorySync } from "./inventory-sync.ts";
 
 export interface FeedHost {
   /** A container appeared, changed or went. @param container as it is now, or was last. */
@@ -17,15 +17,19 @@ export interface FeedHost {
 }
 
 /** @param payload of a message on the device's event topic. */
-export function takeEvent(payload: string, inventory: Inventory, sync: Sync, host: FeedHost): void {
+export function takeEvent(payload: string, inventory: Inventory, sync: InventorySync, host: FeedHost): void {
   const event = readEvent(payload);
   if (event === undefined) {
     host.malformed("Event");
     return;
   }
+  sync.heard();
   switch (event.kind) {
     case "Factory":
       host.registered();
+      return;
+    case "Listed":
+      sync.listed(event.externalIds);
       return;
     case "Removed": {
       const { externalId } = event;
@@ -43,24 +47,30 @@ export function takeEvent(payload: string, inventory: Inventory, sync: Sync, hos
       const change = inventory.putFeature(event.externalId, event.feature);
       // A damaged feature is still proof that the container is there.
       sync.featurePublished(event.externalId);
-      report(event, change, inventory, host);
+      report(event, change, inventory, sync, host);
       return;
     }
     case "State":
-      report(event, inventory.putState(event.externalId, event.state), inventory, host);
+      report(event, inventory.putState(event.externalId, event.state), inventory, sync, host);
       return;
     case "Config":
-      report(event, inventory.putConfig(event.externalId, event.config), inventory, host);
+      report(event, inventory.putConfig(event.externalId, event.config), inventory, sync, host);
       return;
     case "Name":
-      report(event, inventory.putName(event.externalId, event.name), inventory, host);
+      report(event, inventory.putName(event.externalId, event.name), inventory, sync, host);
       return;
     default:
       event satisfies never;
   }
 }
 
-function report(event: TwinEvent & { externalId: string }, change: Change, inventory: Inventory, host: FeedHost): void {
+function report(
+  event: TwinEvent & { externalId: string },
+  change: Change,
+  inventory: Inventory,
+  sync: InventorySync,
+  host: FeedHost,
+): void {
   const { externalId } = event;
   switch (change) {
     case "Added":
@@ -74,7 +84,9 @@ function report(event: TwinEvent & { externalId: string }, change: Change, inven
       return;
     case "UnknownContainer":
       // A late word on a container that was removed is expected; anything else means that a registration was missed.
-      if (event.kind !== "State" || !isLastWord(event.state)) host.doubtful("an event for an unknown container");
+      if (event.kind === "State" && isLastWord(event.state)) return;
+      sync.mentioned(externalId);
+      host.doubtful("an event for an unknown container");
       return;
     case "Doubtful":
       host.doubtful("a state that may be out of date");

@@ -1,6 +1,6 @@
 /**
- * The Kanto backend: Eclipse Kanto's container-management, spoken to over MQTT on the device's own broker (transport Local). What is sent
- * and why stands in docs/backends/kanto.md; the daemon's behaviour was read from eclipse-kanto/container-management at 351ca14.
+ * The Kanto backend: Eclipse Kanto's container-management, spoken to on the device's own MQTT broker (transport Local) or through Kanto's
+ * suite connector and a broker in the cloud (Connector); transport.ts is the seam between the two. What is sent and why stands in docs/backends/kanto.md; the daemon's behaviour was read from eclipse-kanto/container-management at 351ca14.
  *
  * account.ts holds the broker's connection and its devices' sessions; session.ts one device; planner/ the pure half.
  */
@@ -33,10 +33,8 @@ export function createKantoBackend(deps: BackendDeps): Backend {
     },
     targetKey: (backend, device) => {
       if (backend.kanto === undefined || device.kanto === undefined) return undefined;
-      const target = kantoTarget(device.kanto.thingId, device.kanto.topicPrefix);
-      return target === undefined || !isBrokerUrl(backend.kanto.url)
-        ? undefined
-        : targetKeyOf(backend.kanto.url, target);
+      const target = kantoTarget(device.kanto.thingId, device.kanto.topicPrefix, device.kanto.tenant);
+      return target === undefined || !isBrokerUrl(backend.kanto.url) ? undefined : targetKeyOf(backend.kanto, target);
     },
   };
 }
@@ -53,8 +51,8 @@ function validateBackend(spec: EdgeBackendSpec): FieldProblem[] {
   const { kanto } = spec;
   if (kanto === undefined) return [problem("kanto", "Invalid", "set spec.kanto")];
   const transport = kanto.transport ?? "Local";
-  if (transport !== "Local") {
-    const message = `transport ${transport} is not supported yet: use Local, the device's own MQTT broker`;
+  if (transport === "Ditto") {
+    const message = "transport Ditto is not supported yet: use Local, the device's own MQTT broker, or Connector";
     return [problem("kanto.transport", "Unsupported", message)];
   }
   const problems: FieldProblem[] = [];
@@ -74,6 +72,12 @@ function validateBackend(spec: EdgeBackendSpec): FieldProblem[] {
   if (/[/+#\s]/.test(kanto.tenant)) {
     problems.push(
       problem("kanto.tenant", "Invalid", "a tenant holds no /, +, # or blanks: it is a part of MQTT topics"),
+    );
+  }
+  const { statusTopic } = kanto.connector ?? {};
+  if (statusTopic !== undefined && !statusTopic.includes("{deviceId}")) {
+    problems.push(
+      problem("kanto.connector.statusTopic", "Invalid", "a status topic holds {deviceId}, the gateway's id"),
     );
   }
   return problems;

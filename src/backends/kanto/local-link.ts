@@ -1,8 +1,10 @@
 /** Transport Local: the devices' own topics, on their own broker or on one that bridges several of them below prefixes. */
+import { BACKEND_DEFAULTS } from "../../crds/default-values.ts";
 import type { TopicDialect } from "./mqtt-transport.ts";
 import { kantoTopics, routeTopic } from "./topics.ts";
 
 export const LOCAL: TopicDialect = {
+  mqttVersion: BACKEND_DEFAULTS.kanto.mqttVersion,
   traits: { inventory: "Announce", replyFilter: false },
   address: ({ topicPrefix }) => topicPrefix,
   // Announcements carry no address: two gateways below one prefix would each take the other's identity.

@@ -24,6 +24,10 @@ import type {
 /** How devices are spoken to on a broker. */
 export interface TopicDialect {
   readonly traits: LinkTraits;
+  /** Version that is tried first, unless the EdgeBackend says otherwise. */
+  readonly mqttVersion: "3.1.1" | "5";
+  /** How long the broker is to keep what comes for us after a lost connection (MQTT 5), s; unset: not at all. */
+  readonly sessionExpirySeconds?: number;
   /** What a device is known by in topics: two devices with one address cannot be told apart. */
   address(target: KantoTarget): string;
   /** Why a device cannot be attached beside another one with the same address; for people. */
@@ -54,6 +58,8 @@ interface Attached {
   target: KantoTarget;
   handlers: LinkHandlers;
   filters: readonly string[];
+  /** The broker knows our subscription. */
+  subscribed: boolean;
   up: boolean;
 }
 
@@ -68,6 +74,8 @@ export class MqttTransport implements Transport {
   readonly #subscribing = new PQueue({ concurrency: SUBSCRIBE_CONCURRENCY });
   /** Unsubscriptions that the broker has not confirmed, by address. */
   readonly #leaving = new Map<string, Promise<void>>();
+  /** Subscriptions of devices that were detached while there was no connection. */
+  readonly #left = new Map<string, readonly string[]>();
   /** Connections so far. */
   #opens = 0;
   #closed = false;
@@ -82,15 +90,16 @@ export class MqttTransport implements Transport {
     this.#connection = new BrokerConnection(
       {
         url: kanto.url,
-        version: (kanto.mqttVersion ?? BACKEND_DEFAULTS.kanto.mqttVersion) === "5" ? 5 : 4,
+        version: (kanto.mqttVersion ?? dialect.mqttVersion) === "5" ? 5 : 4,
         clientId: clientId(kanto.clientIdPrefix ?? BACKEND_DEFAULTS.kanto.clientIdPrefix, deps.processId, transports),
         credentials,
         ...(serverName !== undefined && { serverName }),
+        ...(dialect.sessionExpirySeconds !== undefined && { sessionExpirySeconds: dialect.sessionExpirySeconds }),
         reconnectInitialMs: timings.reconnectInitialMs ?? RECONNECT_INITIAL_MS,
         reconnectMaxMs: timings.reconnectMaxMs ?? RECONNECT_MAX_MS,
       },
       {
-        opened: () => this.#onOpened(),
+        opened: (resumed) => this.#onOpened(resumed),
         closed: () => this.#onClosed(),
         message: (topic, payload, retained) => this.#onMessage(topic, payload, retained),
         status: (status) => deps.onStatus(status),
@@ -114,7 +123,7 @@ export class MqttTransport implements Transport {
     const address = dialect.address(target);
     const other = this.#attached.get(address);
     if (other !== undefined) throw new TargetError("InvalidSpec", dialect.clash(other.target));
-    const attached: Attached = { target, handlers, filters: dialect.filters(target), up: false };
+    const attached: Attached = { target, handlers, filters: dialect.filters(target), subscribed: false, up: false };
     this.#attached.set(address, attached);
     if (this.#connection.isOpen) this.#subscribe(address, attached);
     const announcement = dialect.announcement?.(target);
@@ -145,6 +154,7 @@ export class MqttTransport implements Transport {
   #detach(address: string, attached: Attached): void {
     if (this.#attached.get(address) !== attached) return;
     this.#attached.delete(address);
+    if (!this.#connection.isOpen && attached.subscribed) this.#left.set(address, attached.filters);
     this.#leaving.set(address, this.#connection.unsubscribe(attached.filters));
   }
 
@@ -170,6 +180,7 @@ export class MqttTransport implements Transport {
       return;
     }
     if (!current()) return;
+    attached.subscribed = true;
     attached.up = true;
     attached.handlers.up(false);
   }
@@ -186,9 +197,21 @@ export class MqttTransport implements Transport {
     this.#retries.add(timer);
   }
 
-  #onOpened(): void {
+  #onOpened(resumed: boolean): void {
     this.#opens += 1;
-    for (const [address, attached] of this.#attached) this.#subscribe(address, attached);
+    for (const [address, filters] of this.#left) {
+      if (resumed) this.#leaving.set(address, this.#connection.unsubscribe(filters));
+    }
+    this.#left.clear();
+    for (const [address, attached] of this.#attached) {
+      attached.subscribed &&= resumed;
+      if (!attached.subscribed) {
+        this.#subscribe(address, attached);
+        continue;
+      }
+      attached.up = true;
+      attached.handlers.up(true);
+    }
   }
 
   #onClosed(): void {

@@ -106,6 +106,13 @@ export class Presence {
     return seq;
   }
 
+  /** Somebody who knows says that the device cannot be reached. A command of ours may run on all the same. */
+  gone(): void {
+    this.#open.clear();
+    this.#believe("Offline");
+    this.#arm(this.#timings.observeIntervalMs);
+  }
+
   /** The connection to the broker is gone, and with it all knowledge. */
   disconnected(): void {
     this.#open.clear();

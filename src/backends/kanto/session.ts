@@ -22,10 +22,11 @@ import { DEVICE_DEFAULTS } from "../../crds/default-values.ts";
 import type { EdgeDeviceSpec } from "../../crds/edge-device.ts";
 import { refusal, unreachable } from "./admission.ts";
 import type { CommandTimings } from "./commands.ts";
-import { METRICS_FEATURE } from "./envelope.ts";
+import { METRICS_FEATURE, readConnectorStatus } from "./envelope.ts";
 import { takeEvent, type FeedHost } from "./feed.ts";
 import { Identity } from "./identity.ts";
 import { Inventory } from "./inventory.ts";
+import type { InventorySync } from "./inventory-sync.ts";
 import { Metering } from "./metering.ts";
 import { Outbox, type SentRequest } from "./outbox.ts";
 import { Presence, type Believed } from "./presence.ts";
@@ -34,6 +35,7 @@ import { operationOf, Settlement } from "./settlement.ts";
 import { Slot, type Flight } from "./slot.ts";
 import { Standing } from "./standing.ts";
 import { Sync } from "./sync.ts";
+import { Watch } from "./watch.ts";
 import type { KantoTarget } from "./topics.ts";
 import type { Inbound, Link, LinkHandlers } from "./transport.ts";
 
@@ -77,7 +79,7 @@ export class KantoSession implements DeviceSession {
   readonly #outbox: Outbox;
   readonly #identity: Identity;
   readonly #presence: Presence;
-  readonly #sync: Sync;
+  readonly #sync: InventorySync;
   readonly #slot: Slot;
   readonly #runner: Runner;
   readonly #standing: Standing;
@@ -113,7 +115,7 @@ export class KantoSession implements DeviceSession {
     this.#deps = deps;
     this.#inventory = new Inventory(() => clock.now());
     this.#link = deps.attach(options.target, {
-      up: () => this.opened(),
+      up: (resumed) => this.opened(resumed),
       down: () => this.disconnected(),
       refused: (message) => this.refused(message),
       receive: (inbound) => this.receive(inbound),
@@ -162,19 +164,7 @@ export class KantoSession implements DeviceSession {
       changed: (state) => this.#emit({ type: "Connection", state }),
       stillInFlight: () => this.#runner.doubt(),
     });
-    this.#sync = new Sync(clock, options.probeTimeoutMs, {
-      announce: () => this.#announceFresh(),
-      probe: (again) => (this.#online ? this.#presence.probe(again) : undefined),
-      proven: () => this.#outbox.proven,
-      knownIds: () => this.#inventory.ids(),
-      busy: () => this.#slot.busy,
-      active: () => watchful.valid() || !this.#synced,
-      complete: (gone, announcedSeq) => this.#onComplete(gone, announcedSeq),
-      stuck: (message) => {
-        this.#problem = message;
-        this.#deps.log.warn({ target: this.targetKey }, message);
-      },
-    });
+    this.#sync = this.#createSync();
     this.#metering = new Metering(clock, options.probeTimeoutMs, {
       calm: () => this.#isCalm(),
       send: (frequencySeconds) => this.#requestReports(frequencySeconds),
@@ -285,11 +275,12 @@ export class KantoSession implements DeviceSession {
   // What the link reports.
 
   /** Answers and events of the device reach us. */
-  opened(): void {
+  opened(resumed = false): void {
     if (this.#closed) return;
     this.#online = true;
     this.#problem = undefined;
     this.#unfenced = 0;
+    this.#sync.opened(resumed);
     this.#sync.request(this.#outbox.sent);
     this.#presence.probe(true);
     this.#standing.show();
@@ -332,6 +323,7 @@ export class KantoSession implements DeviceSession {
         takeEvent(inbound.payload, this.#inventory, this.#sync, this.#feedHost);
         return;
       case "ConnectorStatus":
+        this.#onConnectorStatus(inbound.payload);
         return;
       default:
         inbound satisfies never;
@@ -375,6 +367,33 @@ export class KantoSession implements DeviceSession {
   }
 
   // Inventory and presence.
+
+  #createSync(): InventorySync {
+    const { clock } = this.#deps;
+    const { probeTimeoutMs } = this.#options;
+    const host = {
+      probe: (again: boolean) => (this.#online ? this.#presence.probe(again) : undefined),
+      proven: () => this.#outbox.proven,
+      knownIds: () => this.#inventory.ids(),
+      active: () => this.#watchful.valid() || !this.#synced,
+      complete: (gone: readonly string[], provenSeq: number) => this.#onComplete(gone, provenSeq),
+      stuck: (message: string) => this.#onStuck(message),
+    };
+    if (this.#link.traits.inventory === "Watch") {
+      return new Watch(clock, probeTimeoutMs, { ...host, incomplete: () => (this.#synced = false) });
+    }
+    return new Sync(clock, probeTimeoutMs, {
+      ...host,
+      announce: () => this.#announceFresh(),
+      busy: () => this.#slot.busy,
+    });
+  }
+
+  #onStuck(message: string): void {
+    this.#problem = message;
+    this.#deps.log.warn({ target: this.targetKey }, message);
+    this.#standing.show();
+  }
 
   #onRegistered(): void {
     this.#outbox.registered();
@@ -464,6 +483,13 @@ export class KantoSession implements DeviceSession {
     }
     this.#deps.log.info({ target: this.targetKey, from, to }, "presence of the device changed");
     this.#standing.show();
+  }
+
+  #onConnectorStatus(payload: string): void {
+    const connected = readConnectorStatus(payload);
+    if (connected === undefined) this.#malformed("ConnectorStatus");
+    else if (connected) this.#presence.probe(true);
+    else this.#presence.gone();
   }
 
   #malformed(kind: string): void {

@@ -1,5 +1,5 @@
 /**
- * Getting the whole inventory of a device.
+ * Getting the whole inventory of a device, over a link on which it can be asked for.
  *
  * Nothing on a device's own broker can be asked for its containers. But a re-announced identity with another policy id makes the daemon
  * register again and re-publish every feature, containers first and the ContainerFactory after them (things/client/client_internal.go,
@@ -12,6 +12,7 @@
  * failed publication and goes on, and a container taken for gone would be made twice.
  */
 import type { BackendClock } from "../contract.ts";
+import type { InventorySync } from "./inventory-sync.ts";
 
 export interface SyncHost {
   /** Announces the identity with a fresh policy id; undefined if that cannot or may not be done now. */
@@ -54,7 +55,7 @@ interface Pass {
   suspects: ReadonlySet<string> | undefined;
 }
 
-export class Sync {
+export class Sync implements InventorySync {
   readonly #clock: BackendClock;
   readonly #probeTimeoutMs: number;
   readonly #host: SyncHost;
@@ -73,16 +74,11 @@ export class Sync {
     this.#host = host;
   }
 
-  /** Whether a pass is under way or wanted. */
   get pending(): boolean {
     return this.#pass !== undefined || this.#wanted;
   }
 
-  /**
-   * Wants a pass whose announcement has a number above `afterSeq`; one under way that began later serves.
-   *
-   * @param calm nobody waits: coalesce with others.
-   */
+  /** Wants a pass whose announcement has a number above `afterSeq`; one under way that began later serves. */
   request(afterSeq: number, calm = false): void {
     if (this.#pass !== undefined) {
       if (this.#pass.announcedSeq > afterSeq) return;
@@ -98,10 +94,20 @@ export class Sync {
     this.#begin();
   }
 
-  /** Tries again what could not be begun, e.g. since the fence holds again. */
   retry(): void {
     if (this.#pass === undefined && this.#wanted) this.#begin();
   }
+
+  /** The session asks for a pass on each connection. */
+  opened(): void {}
+
+  heard(): void {}
+
+  /** The features tell more. */
+  listed(): void {}
+
+  /** The session asks for a pass. */
+  mentioned(): void {}
 
   featurePublished(externalId: string): void {
     this.#pass?.marks.add(externalId);
@@ -133,7 +139,7 @@ export class Sync {
     return pass.announcedSeq === 0;
   }
 
-  /** Something was answered: perhaps the probe that a pass waits for. */
+  /** Perhaps the probe that a pass waits for. */
   provenChanged(): void {
     const pass = this.#pass;
     if (pass?.factorySeen !== true || pass.probeSeq === undefined) return;
@@ -141,7 +147,7 @@ export class Sync {
     this.#finish(pass);
   }
 
-  /** The connection or the device is gone: what was collected is worth nothing. */
+  /** What was collected is worth nothing. */
   abandon(): void {
     this.#pass = undefined;
     this.#window = undefined;

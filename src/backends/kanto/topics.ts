@@ -19,6 +19,8 @@ export interface KantoTarget {
   gatewayId: string;
   /** Id of the containers thing: the gateway's with `:edge:containers`. */
   thingId: string;
+  /** Tenant of this device, where it is not the backend's. */
+  tenant?: string;
 }
 
 /** Topics of one device. */
@@ -44,12 +46,14 @@ export type Route =
  *
  * @param thingId id of the containers thing, or of the gateway: a missing `:edge:containers` is added.
  * @param topicPrefix put before every topic, e.g. `site-7/`; empty for none.
+ * @param tenant the device's own, if any.
  * @returns undefined if the id has no namespace or holds characters that a topic cannot carry.
  */
-export function kantoTarget(thingId: string, topicPrefix = ""): KantoTarget | undefined {
+export function kantoTarget(thingId: string, topicPrefix = "", tenant?: string): KantoTarget | undefined {
   const gatewayId = thingId.endsWith(CONTAINERS_SUFFIX) ? thingId.slice(0, -CONTAINERS_SUFFIX.length) : thingId;
   if (!GATEWAY_ID.test(gatewayId)) return undefined;
-  return { topicPrefix, gatewayId, thingId: `${gatewayId}${CONTAINERS_SUFFIX}` };
+  const thing = `${gatewayId}${CONTAINERS_SUFFIX}`;
+  return { topicPrefix, gatewayId, thingId: thing, ...(tenant !== undefined && { tenant }) };
 }
 
 /** Ditto's spelling of a thing id in a protocol topic: only the first colon, after the namespace, becomes a slash. */
