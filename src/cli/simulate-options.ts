@@ -1,14 +1,55 @@
 import type { SimulateKantoOptions } from "../simulators/kanto/cli.ts";
-import { BROKER_OPTIONS, readLogin } from "./broker-options.ts";
-import type { OptionTable, OptionValues } from "./option-table.ts";
-import { duration, text, truth, wholeNumber } from "./values.ts";
+import { BROKER_OPTIONS, readLogin, readOptionFile } from "./broker-options.ts";
+import { UsageError, type OptionTable, type OptionValues } from "./option-table.ts";
+import { brokerUrl, duration, text, truth, wholeNumber } from "./values.ts";
 
+const CLOUD = "Cloud:";
 const FLEET = "Devices:";
 const CONTROL = "Control:";
 
 /** The options of `drayage simulate kanto`. */
 export const SIMULATE_KANTO_OPTIONS = {
   ...BROKER_OPTIONS,
+  cloudBrokerUrl: {
+    value: "url",
+    group: CLOUD,
+    help: "broker in the cloud; each device gets a suite-connector to it (transport Connector)",
+    parse: brokerUrl(),
+    isConcealed: true,
+    default: undefined,
+    defaultHelp: "none",
+  },
+  cloudUsername: {
+    value: "name",
+    group: CLOUD,
+    help: "user name at the broker in the cloud",
+    parse: text(),
+    default: undefined,
+    defaultHelp: "none",
+  },
+  cloudPasswordFile: {
+    value: "file",
+    group: CLOUD,
+    help: "file that holds the password there",
+    parse: text(),
+    default: undefined,
+    defaultHelp: "none",
+  },
+  cloudCaFile: {
+    value: "file",
+    group: CLOUD,
+    help: "PEM file of the authority to trust there",
+    parse: text(),
+    default: undefined,
+    defaultHelp: "the machine's own",
+  },
+  cloudReconnect: {
+    value: "duration",
+    group: CLOUD,
+    help: "first pause before a connector tries the cloud again; doubles up to four times this",
+    parse: duration({ minMs: 10, maxMs: 3_600_000 }),
+    default: "60s",
+  },
   devices: {
     value: "count",
     group: FLEET,
@@ -71,7 +112,9 @@ type Values = OptionValues<typeof SIMULATE_KANTO_OPTIONS>;
  */
 export async function simulateKantoOptions(values: Values): Promise<SimulateKantoOptions> {
   const { controlPort } = values;
+  const cloud = await cloudAccess(values);
   return {
+    ...(cloud === undefined ? {} : { cloud, cloudReconnectMs: values.cloudReconnect }),
     brokerUrl: values.brokerUrl,
     devices: values.devices,
     deviceIdPrefix: values.deviceIdPrefix,
@@ -81,5 +124,27 @@ export async function simulateKantoOptions(values: Values): Promise<SimulateKant
     externalConnector: values.externalConnector,
     ...(await readLogin(values)),
     ...(controlPort === undefined ? {} : { controlPort }),
+  };
+}
+
+async function cloudAccess(values: Values): Promise<SimulateKantoOptions["cloud"]> {
+  const { cloudBrokerUrl: url, cloudUsername: username, cloudPasswordFile, cloudCaFile } = values;
+  if (url === undefined) {
+    if ([username, cloudPasswordFile, cloudCaFile].some((value) => value !== undefined)) {
+      throw new UsageError(
+        "options --cloud-username, --cloud-password-file and --cloud-ca-file need --cloud-broker-url",
+      );
+    }
+    return undefined;
+  }
+  if (cloudPasswordFile !== undefined && username === undefined) {
+    throw new UsageError("option --cloud-password-file needs --cloud-username");
+  }
+  const password =
+    cloudPasswordFile === undefined ? "" : (await readOptionFile("--cloud-password-file", cloudPasswordFile)).trimEnd();
+  return {
+    url,
+    ...(username === undefined ? {} : { credentials: { username, password } }),
+    ...(cloudCaFile === undefined ? {} : { tls: { ca: await readOptionFile("--cloud-ca-file", cloudCaFile) } }),
   };
 }

@@ -10,6 +10,8 @@ Examples:
     drayage simulate kanto --devices 3
   One device that can be taken offline, rebooted or made to fail while it runs:
     drayage simulate kanto --control-port 8090
+  One device with a connector to a broker in the cloud:
+    drayage simulate kanto --cloud-broker-url mqtt://127.0.0.1:1884
 `;
 
 /** Adds `drayage simulate <vendor>`: devices that behave as the vendor's do, without containers behind them. */

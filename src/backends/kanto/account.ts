@@ -95,8 +95,10 @@ export class KantoAccount implements Account {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    // The connection first: its end ends every subscription.
+    const closed = this.#transport.close();
     await Promise.all([...this.#sessions.values()].map((session) => session.close("Ending")));
-    await this.#transport.close();
+    await closed;
     this.#listeners.clear();
     this.#noticeListeners.clear();
   }

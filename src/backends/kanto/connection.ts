@@ -128,6 +128,8 @@ export class BrokerConnection {
     }
     const attempt: Attempt = { client, version, open: false, openedAtMs: 0, waiting: new Map() };
     this.#attempt = attempt;
+    // Each unsubscription that is under way listens for the end of the connection.
+    client.setMaxListeners(0);
     client.on("connect", ({ sessionPresent }) => this.#opened(attempt, sessionPresent && this.#opens > 0));
     client.on("message", (topic, payload, packet) => {
       if (this.#attempt === attempt) this.#handlers.message(topic, payload, packet.retain);
@@ -143,6 +145,26 @@ export class BrokerConnection {
 
   get version(): 4 | 5 {
     return this.#version;
+  }
+
+  /** Whether what is published now would be refused, since the socket has a backlog. */
+  get congested(): boolean {
+    return this.isOpen && this.#attempt?.client.stream.writableNeedDrain === true;
+  }
+
+  /** Resolves once the socket takes more, or its connection has ended. Look again then: somebody else may have been faster. */
+  async drained(): Promise<void> {
+    const stream = this.#attempt?.client.stream;
+    if (stream === undefined || !this.congested) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const done = (): void => {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    };
+    stream.on("drain", done);
+    stream.on("close", done);
+    await promise;
   }
 
   /**

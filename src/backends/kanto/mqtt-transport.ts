@@ -181,8 +181,16 @@ export class MqttTransport implements Transport {
     }
     if (!current()) return;
     attached.subscribed = true;
+    await this.#bringUp(address, attached, false);
+  }
+
+  /** A device that is up is asked something at once; thousands of them would make a backlog in the socket, which refuses the rest. */
+  async #bringUp(address: string, attached: Attached, resumed: boolean): Promise<void> {
+    const opens = this.#opens;
+    while (this.#connection.congested) await this.#connection.drained();
+    if (this.#opens !== opens || !this.#connection.isOpen || this.#attached.get(address) !== attached) return;
     attached.up = true;
-    attached.handlers.up(false);
+    attached.handlers.up(resumed);
   }
 
   #onSubscribeFailed(address: string, attached: Attached, error: unknown): void {
@@ -205,12 +213,8 @@ export class MqttTransport implements Transport {
     this.#left.clear();
     for (const [address, attached] of this.#attached) {
       attached.subscribed &&= resumed;
-      if (!attached.subscribed) {
-        this.#subscribe(address, attached);
-        continue;
-      }
-      attached.up = true;
-      attached.handlers.up(true);
+      if (attached.subscribed) void this.#subscribing.add(() => this.#bringUp(address, attached, true));
+      else this.#subscribe(address, attached);
     }
   }
 

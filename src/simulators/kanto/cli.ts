@@ -1,10 +1,12 @@
-// What `drayage simulate kanto` runs: a number of devices on one broker, each with its own connector, and the control endpoint. Reading flags and
-// printing are the command's business, not this file's.
+// What `drayage simulate kanto` runs: a number of devices on one broker, each with its own connector, and the control endpoint. Given a broker
+// in the cloud, the connectors are suite-connectors that carry the devices' messages to it. Reading flags and printing are the command's
+// business, not this file's.
 
 import type { ImageTable } from "./images.ts";
 import { startControl } from "./control.ts";
 import { startKantoDevice, type KantoDevice } from "./device.ts";
 import type { Credentials, TlsOptions } from "./mqtt-socket.ts";
+import { startSuiteConnector, type BrokerAccess, type SuiteConnector } from "./suite-connector.ts";
 
 export interface SimulateKantoOptions {
   /** `mqtt://` or `mqtts://` URL. */
@@ -27,6 +29,10 @@ export interface SimulateKantoOptions {
   pullMs?: number;
   /** Leaves the answer to identity requests to somebody else on the broker (then `devices` must be 1). Default false. */
   externalConnector?: boolean;
+  /** A broker in the cloud: each device gets a suite-connector to it, in generic mode. */
+  cloud?: BrokerAccess;
+  /** First pause before a connector tries the cloud again, ms. Default 60000, as the real one's. */
+  cloudReconnectMs?: number;
   /** Receives one line for each thing worth knowing. */
   log?: (line: string) => void;
   /** Called once all devices are started. */
@@ -39,9 +45,16 @@ export function checkSimulateOptions({
   devices = 1,
   deviceIdPrefix = "edge:device-",
   externalConnector,
+  cloud,
 }: SimulateKantoOptions): string | undefined {
-  if (!URL.canParse(brokerUrl) || !["mqtt:", "tcp:", "mqtts:", "ssl:", "tls:"].includes(new URL(brokerUrl).protocol)) {
+  if (!isBrokerUrl(brokerUrl)) {
     return `broker URL must be mqtt://host:port or mqtts://host:port, not ${brokerUrl}`;
+  }
+  if (cloud && !isBrokerUrl(cloud.url)) {
+    return `cloud broker URL must be mqtt://host:port or mqtts://host:port, not ${cloud.url}`;
+  }
+  if (cloud && externalConnector) {
+    return "an external connector and a cloud broker, which each device's own connector is for, exclude each other";
   }
   if (!Number.isInteger(devices) || devices < 1 || devices > 10_000) {
     return `devices must be a whole number from 1 to 10000, not ${devices}`;
@@ -52,6 +65,10 @@ export function checkSimulateOptions({
   return externalConnector && devices > 1
     ? "an external connector can serve only one device: its announcement reaches every daemon on the broker"
     : undefined;
+}
+
+function isBrokerUrl(url: string): boolean {
+  return URL.canParse(url) && ["mqtt:", "tcp:", "mqtts:", "ssl:", "tls:"].includes(new URL(url).protocol);
 }
 
 /**
@@ -76,17 +93,23 @@ export async function simulateKanto(options: SimulateKantoOptions, signal: Abort
     log,
   } = options;
   const devices: KantoDevice[] = [];
-  const control = options.controlPort === undefined ? undefined : await startControl(devices, options.controlPort);
+  const connectors = new Map<string, SuiteConnector>();
+  const control =
+    options.controlPort === undefined ? undefined : await startControl(devices, options.controlPort, connectors);
   try {
     for (let number = 1; number <= count && !signal.aborted; number++) {
       const deviceId = `${deviceIdPrefix}${number}`;
+      if (options.cloud) {
+        connectors.set(deviceId, await connectorOf(options, options.cloud, deviceId));
+      }
       devices.push(
         await startKantoDevice({
           brokerUrl,
           deviceId,
           seed: `${seed} ${deviceId}`,
           pullMs,
-          answerIdentity: !options.externalConnector,
+          // One device has its broker to itself, and its suite-connector answers; several share theirs, where an answer reaches all of them.
+          answerIdentity: !options.externalConnector && !(options.cloud && count === 1),
           ...(credentials ? { credentials } : {}),
           ...(tls ? { tls } : {}),
           ...(images ? { images } : {}),
@@ -103,6 +126,22 @@ export async function simulateKanto(options: SimulateKantoOptions, signal: Abort
     }
   } finally {
     await Promise.allSettled(devices.map(async (device) => device.stop()));
+    await Promise.allSettled([...connectors.values()].map(async (connector) => connector.stop()));
     await control?.close();
   }
+}
+
+async function connectorOf(
+  { brokerUrl, credentials, tls, tenantId, cloudReconnectMs, log }: SimulateKantoOptions,
+  cloud: BrokerAccess,
+  deviceId: string,
+): Promise<SuiteConnector> {
+  return startSuiteConnector({
+    local: { url: brokerUrl, ...(credentials ? { credentials } : {}), ...(tls ? { tls } : {}) },
+    cloud,
+    deviceId,
+    ...(tenantId === undefined ? {} : { tenantId }),
+    ...(cloudReconnectMs === undefined ? {} : { reconnectMs: cloudReconnectMs }),
+    ...(log ? { log } : {}),
+  });
 }

@@ -4,6 +4,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { z } from "zod";
 import type { KantoDevice } from "./device.ts";
+import type { SuiteConnector } from "./suite-connector.ts";
 
 const times = z.union([z.int().positive(), z.literal("all")]).optional();
 const moment = z.enum(["received", "executed", "answered"]);
@@ -160,6 +161,13 @@ const actions: Readonly<Record<string, Action>> = {
   ),
 };
 
+/** `POST /devices/<id>/connector/<action>`, for devices behind a suite-connector. */
+const connectorActions: Readonly<Record<string, (connector: SuiteConnector) => void>> = {
+  "connector/cut-cloud": (connector) => connector.cutCloud(),
+  "connector/restore-cloud": (connector) => connector.restoreCloud(),
+  "connector/restart": (connector) => connector.restart(),
+};
+
 /** What an object is once its undefined fields are gone. */
 type Defined<T> = T extends object ? { [K in keyof T]: Exclude<T[K], undefined> } : T;
 
@@ -176,11 +184,16 @@ export interface Control {
 /**
  * Serves the devices on 127.0.0.1.
  * @param port 0 for a free one
+ * @param connectors of devices that have one, by device id
  * @throws when the port is taken
  */
-export async function startControl(devices: readonly KantoDevice[], port: number): Promise<Control> {
+export async function startControl(
+  devices: readonly KantoDevice[],
+  port: number,
+  connectors: ReadonlyMap<string, SuiteConnector> = new Map(),
+): Promise<Control> {
   const server = createServer((request, response) => {
-    answer(devices, request)
+    answer(devices, connectors, request)
       .then(({ status, body }) => send(response, status, body))
       .catch((error: unknown) =>
         send(response, statusOf(error), {
@@ -207,6 +220,7 @@ class NotFound extends Error {}
 
 async function answer(
   devices: readonly KantoDevice[],
+  connectors: ReadonlyMap<string, SuiteConnector>,
   request: IncomingMessage,
 ): Promise<{ status: number; body?: unknown }> {
   const [root, id, ...rest] = new URL(request.url ?? "/", "http://localhost").pathname
@@ -217,29 +231,37 @@ async function answer(
     throw new NotFound("there is only /devices");
   }
   if (id === undefined && request.method === "GET") {
-    return { status: 200, body: devices.map((device) => summary(device)) };
+    return { status: 200, body: devices.map((device) => summary(device, connectors.get(device.deviceId))) };
   }
   const device = devices.find(({ deviceId }) => deviceId === id);
   if (!device) {
     throw new NotFound(`no device ${id ?? ""}`);
   }
   const name = rest.join("/");
+  const connector = connectors.get(device.deviceId);
   if (request.method === "GET" && (name === "" || name === "commands")) {
     return {
       status: 200,
-      body: name === "" ? { ...summary(device), containers: device.everCreated() } : device.commands(),
+      body: name === "" ? { ...summary(device, connector), containers: device.everCreated() } : device.commands(),
     };
   }
-  const run = request.method === "POST" ? actions[name] : undefined;
+  const post = request.method === "POST";
+  const connectorRun = post && connector ? connectorActions[name] : undefined;
+  if (connector && connectorRun) {
+    connectorRun(connector);
+    return { status: 204 };
+  }
+  const run = post ? actions[name] : undefined;
   if (!run) {
-    throw new NotFound(`no ${request.method ?? ""} ${name}; actions: ${Object.keys(actions).join(", ")}`);
+    const known = [...Object.keys(actions), ...(connector ? Object.keys(connectorActions) : [])];
+    throw new NotFound(`no ${request.method ?? ""} ${name}; actions: ${known.join(", ")}`);
   }
   const body = await readJson(request);
   const result = await run(device, body);
   return result === undefined ? { status: 204 } : { status: 200, body: result };
 }
 
-function summary(device: KantoDevice): Record<string, unknown> {
+function summary(device: KantoDevice, connector: SuiteConnector | undefined): Record<string, unknown> {
   const { deviceId, online, daemonRunning, daemonStarts, panics } = device;
   return {
     deviceId,
@@ -249,6 +271,7 @@ function summary(device: KantoDevice): Record<string, unknown> {
     panics,
     containers: device.containers().length,
     commands: device.commands().length,
+    ...(connector ? { connector: { cloudUp: connector.cloudUp, ...connector.counts } } : {}),
   };
 }
 

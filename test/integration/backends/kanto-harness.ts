@@ -1,4 +1,7 @@
-/** The conformance suite's world for Kanto: a real broker, the MQTT fault proxy before it, and a simulated device. */
+/**
+ * The conformance suite's world for Kanto: a real broker, the MQTT fault proxy before it, and a simulated device; with transport Connector the
+ * device has a broker of its own, and a simulated suite-connector carries its messages to the first one, the cloud's.
+ */
 import { connectAsync } from "mqtt";
 import type { BackendClock, BackendTimings, SessionEvent } from "../../../src/backends/contract.ts";
 import type { EdgeBackendSpec } from "../../../src/crds/edge-backend.ts";
@@ -6,12 +9,20 @@ import { createKantoBackend } from "../../../src/backends/kanto/index.ts";
 import { systemClock } from "../../../src/kube/clock.ts";
 import {
   startKantoDevice,
+  startSuiteConnector,
   type ContainerTruth,
   type KantoDevice,
   type KantoDeviceOptions,
   type ReceivedCommand,
+  type SuiteConnector,
+  type SuiteConnectorOptions,
 } from "../../../src/simulators/kanto/index.ts";
-import type { ConformanceProcess, ConformanceWorld, VendorContainer } from "../../conformance/harness.ts";
+import {
+  until,
+  type ConformanceProcess,
+  type ConformanceWorld,
+  type VendorContainer,
+} from "../../conformance/harness.ts";
 import { startMqttFaultProxy, type MqttFaultProxy, type PacketRuleHandle } from "../../faults/mqtt-proxy.ts";
 
 /** A broker, whoever made it. */
@@ -28,6 +39,12 @@ export interface KantoWorldOptions {
   /** Our processes' time. Default the machine's. */
   clock?: BackendClock;
   timings?: BackendTimings;
+  /** Transport Connector: the device's own broker, closed with the world. */
+  deviceBroker?: Broker;
+  /** Further settings of the simulated connector. */
+  connector?: Partial<SuiteConnectorOptions>;
+  /** spec.kanto.connector beside the prefixes. */
+  statusTopic?: string;
 }
 
 const SLOW_MS = 600;
@@ -55,13 +72,31 @@ const MUTATING = new Set([
 export interface KantoWorld extends ConformanceWorld {
   readonly device: KantoDevice;
   readonly proxy: MqttFaultProxy;
+  /** With transport Connector. */
+  readonly connector: SuiteConnector | undefined;
 }
+
+/** Prefixes of the world's connector: the one without, the other with a slash at its end. */
+const PREFIXES = { responsePrefix: "up/res", eventPrefix: "up/ev/" };
 
 /** Starts a world; the broker is closed with it. */
 export async function startKantoWorld(broker: Broker, options: KantoWorldOptions = {}): Promise<KantoWorld> {
   const proxy = await startMqttFaultProxy({ upstreamPort: broker.port });
+  const { deviceBroker } = options;
+  const connector =
+    deviceBroker === undefined
+      ? undefined
+      : await startSuiteConnector({
+          local: { url: `mqtt://127.0.0.1:${deviceBroker.port}` },
+          cloud: { url: `mqtt://127.0.0.1:${broker.port}` },
+          deviceId: "edge:device",
+          reconnectMs: 50,
+          responsePrefix: PREFIXES.responsePrefix,
+          eventsPrefix: PREFIXES.eventPrefix.slice(0, -1),
+          ...options.connector,
+        });
   const device = await startKantoDevice({
-    brokerUrl: `mqtt://127.0.0.1:${broker.port}`,
+    brokerUrl: `mqtt://127.0.0.1:${(deviceBroker ?? broker).port}`,
     deviceId: "edge:device",
     startMs: 5,
     restartDelayMs: 200,
@@ -88,6 +123,7 @@ export async function startKantoWorld(broker: Broker, options: KantoWorldOptions
   return {
     device,
     proxy,
+    connector,
     slowMs: SLOW_MS,
     image: (behaviour) => `registry.example/test/${behaviour === "broken" ? "nocommand" : behaviour}:1`,
     containers: () => device.containers().map(toVendor),
@@ -105,6 +141,13 @@ export async function startKantoWorld(broker: Broker, options: KantoWorldOptions
       count += 1;
       const started = startProcess(`mqtt://127.0.0.1:${proxy.port}`, count, fence, options);
       processes.add(started);
+      if (connector !== undefined) {
+        // Nothing else makes a device behind a connector tell everything: it has to register while somebody listens.
+        await until(() => started.session.snapshot().connection === "Connected", "the device's first word");
+        const before = device.connections;
+        if (device.daemonRunning) device.faults.disconnect();
+        await until(() => device.connections > before && device.commandsHeard, "the device's registration");
+      }
       return started;
     },
     human: {
@@ -127,12 +170,15 @@ export async function startKantoWorld(broker: Broker, options: KantoWorldOptions
       holdPort: (port) => device.faults.holdPort({ port, proto: "tcp" }),
       malformed: async () => {
         const stranger = await connectAsync(`mqtt://127.0.0.1:${broker.port}`);
-        for (const [topic, payload] of garbage()) await stranger.publishAsync(topic, payload, { qos: 1 });
+        for (const [topic, payload] of garbage(connector !== undefined))
+          await stranger.publishAsync(topic, payload, { qos: 1 });
         await stranger.endAsync();
       },
     },
     struck: () =>
       rules.reduce((sum, rule) => sum + rule.hits, 0) +
+      // A second answer ends at the connector.
+      (connector?.counts.filtered ?? 0) +
       device
         .commands()
         .filter((each) => each.operation === "createWithConfig" && (each.progress === "lost" || answers(each) !== 1))
@@ -145,8 +191,10 @@ export async function startKantoWorld(broker: Broker, options: KantoWorldOptions
         .map(({ topic }) => topic);
       await Promise.all([...processes].map((each) => each.kill()));
       await device.stop();
+      await connector?.stop();
       await proxy.close();
       await broker.close();
+      await deviceBroker?.close();
       // Request ids are fresh for each send: a topic that comes twice is a message that was sent again.
       if (new Set(topics).size !== topics.length) throw new Error("a command was written to the wire twice");
       // The daemon also dies of an event of its own between a reconnection and the answer to its request for an identity.
@@ -162,9 +210,10 @@ function toVendor(truth: ContainerTruth): VendorContainer {
 }
 
 /** Everything that can be wrong with a message on the topics that we read. */
-function garbage(): [string, string][] {
-  const event = `e/t1/${THING}`;
-  const answer = `command//${THING}/res`;
+function garbage(throughConnector: boolean): [string, string][] {
+  const cloud = "t1/edge:device/edge:containers";
+  const event = throughConnector ? `${PREFIXES.eventPrefix}event/${cloud}` : `e/t1/${THING}`;
+  const answer = throughConnector ? `${PREFIXES.responsePrefix}/command/${cloud}/res` : `command//${THING}/res`;
   const modify = "edge/device:edge:containers/things/twin/commands/modify";
   const path = "/features/Container:x";
   return [
@@ -213,7 +262,15 @@ function startProcess(
   });
   const account = backend.connect(
     {
-      kanto: { url, tenant: "t1", ...(options.mqttVersion !== undefined && { mqttVersion: options.mqttVersion }) },
+      kanto: {
+        url,
+        tenant: "t1",
+        ...(options.mqttVersion !== undefined && { mqttVersion: options.mqttVersion }),
+        ...(options.deviceBroker !== undefined && {
+          transport: "Connector",
+          connector: { ...PREFIXES, ...(options.statusTopic !== undefined && { statusTopic: options.statusTopic }) },
+        }),
+      },
       commandTimeoutSeconds: 2,
       createTimeoutSeconds: 3,
       ...options.backend,

@@ -41,13 +41,13 @@ const FIXED: [string, Kind, LooseSpec, LooseSpec, string][] = [
     "backendRef cannot be changed: delete this EdgeDevice",
   ],
   ["backendRef's namespace", "EdgeDevice", {}, { backendRef: { namespace: "other" } }, "backendRef cannot be changed"],
-  ["thingId", "EdgeDevice", {}, { kanto: { thingId: "a:c" } }, "thingId and topicPrefix cannot be changed"],
+  ["thingId", "EdgeDevice", {}, { kanto: { thingId: "a:c" } }, "thingId, topicPrefix and tenant cannot be changed"],
   [
     "an added topicPrefix",
     "EdgeDevice",
     {},
     { kanto: { topicPrefix: "a/" } },
-    "thingId and topicPrefix cannot be changed",
+    "thingId, topicPrefix and tenant cannot be changed",
   ],
   [
     "assetId",

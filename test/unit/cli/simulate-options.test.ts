@@ -46,7 +46,34 @@ test("passwords, authorities and keys come from files", async () => {
   }
 });
 
+test("a broker in the cloud has its own credentials and authority, from files too", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "drayage-test-"));
+  try {
+    await writeFile(join(dir, "password"), "s3cret\n");
+    await writeFile(join(dir, "ca.pem"), "CA");
+    const options = await read({
+      cloudBrokerUrl: "mqtts://cloud:8883",
+      cloudUsername: "site-7",
+      cloudPasswordFile: join(dir, "password"),
+      cloudCaFile: join(dir, "ca.pem"),
+      cloudReconnect: "2s",
+    });
+    expect(options).toMatchObject({
+      cloud: {
+        url: "mqtts://cloud:8883",
+        credentials: { username: "site-7", password: "s3cret" },
+        tls: { ca: "CA" },
+      },
+      cloudReconnectMs: 2000,
+    });
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
 test("options that contradict each other are refused", async () => {
+  await expect(read({ cloudUsername: "x" })).rejects.toThrow("need --cloud-broker-url");
+  await expect(read({ cloudBrokerUrl: "mqtt://c", cloudPasswordFile: "x" })).rejects.toThrow("--cloud-username");
   await expect(read({ certFile: "x" })).rejects.toThrow(UsageError);
   await expect(read({ passwordFile: "x" })).rejects.toThrow("option --password-file needs --username");
 });

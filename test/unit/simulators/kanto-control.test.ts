@@ -46,6 +46,53 @@ async function simulation(count = 2): Promise<Running> {
 
 const ID = encodeURIComponent("edge:device-1");
 
+describe("devices behind suite-connectors", () => {
+  test("are carried to the cloud, and their connectors cut off, restored and restarted over the control endpoint", async () => {
+    const [local, cloud] = [await startBroker(), await startBroker()];
+    const stop = new AbortController();
+    const ready = Promise.withResolvers<{ devices: readonly KantoDevice[]; controlUrl: string | undefined }>();
+    const ended = simulateKanto(
+      {
+        brokerUrl: local.url,
+        cloud: { url: cloud.url },
+        cloudReconnectMs: 20,
+        devices: 1,
+        controlPort: 0,
+        onReady: ready.resolve,
+      },
+      stop.signal,
+    );
+    ended.catch(ready.reject);
+    try {
+      const { devices, controlUrl } = await ready.promise;
+      const state = async (): Promise<{ connector: { cloudUp: boolean; events: number } }> =>
+        (await (await fetch(`${controlUrl}/devices/${ID}`)).json()) as never;
+      const post = async (path: string): Promise<number> =>
+        (await fetch(`${controlUrl}/devices/${ID}/${path}`, { method: "POST" })).status;
+      await until(() => devices[0]?.commandsHeard === true, "the connector told the device who it is");
+      const factory = (): boolean =>
+        cloud.messages.some(
+          ({ topic, payload }) =>
+            topic === "event/t1/edge:device-1/edge:containers" && payload.includes("ContainerFactory"),
+        );
+      await until(factory, "the registration in the cloud");
+      expect((await state()).connector.cloudUp).toBe(true);
+      expect(await post("connector/cut-cloud")).toBe(204);
+      await until(() => cloud.clientIds().length === 0, "the cut");
+      expect((await state()).connector.cloudUp).toBe(false);
+      expect(await post("connector/restore-cloud")).toBe(204);
+      await until(() => cloud.clientIds().length === 1, "the cloud again");
+      expect(await post("connector/restart")).toBe(204);
+      expect(await post("connector/explode")).toBe(404);
+    } finally {
+      stop.abort();
+      await ended;
+      await local.close();
+      await cloud.close();
+    }
+  });
+});
+
 describe("the control endpoint", () => {
   test("lists devices, shows containers and commands, plays the human", async () => {
     await using s = await simulation();

@@ -27,7 +27,12 @@ export const GOOD: GoodSpecs = {
     deletion: { graceSeconds: 600 },
   },
   connector: {
-    kanto: { url: "wss://b/mqtt", transport: "Connector", tenant: "t", connector: { eventPrefix: "x/" } },
+    kanto: {
+      url: "wss://b/mqtt",
+      transport: "Connector",
+      tenant: "t",
+      connector: { eventPrefix: "x/", responsePrefix: "y", statusTopic: "sites/{tenant}/{deviceId}/status" },
+    },
   },
   ditto: { kanto: { url: "https://ditto.example.org", transport: "Ditto", tenant: "t" } },
   "alpon with a dialect": {
@@ -85,6 +90,11 @@ export const BAD: BadSpecs = {
     { kanto: { url: "mqtt://b", tenant: "t", connector: { eventPrefix: "x" } } },
     "spec.kanto",
     "only with transport Connector",
+  ],
+  "status topic that does not say of which device": [
+    { kanto: { url: "mqtt://b", tenant: "t", transport: "Connector", connector: { statusTopic: "status" } } },
+    "spec.kanto.connector.statusTopic",
+    "{deviceId}",
   ],
   "unknown MQTT version": [
     { kanto: { url: "mqtt://b", tenant: "t", mqttVersion: "4" } },

@@ -6,7 +6,7 @@ export const GOOD: GoodSpecs = {
   "the least": {},
   "backend elsewhere": { backendRef: { name: "broker", namespace: "platform" } },
   everything: {
-    kanto: { thingId: "a:b", topicPrefix: "site-7/", metrics: { enabled: true, frequencySeconds: 60 } },
+    kanto: { thingId: "a:b", topicPrefix: "site-7/", tenant: "t2", metrics: { enabled: true, frequencySeconds: 60 } },
     architecture: "arm64",
     offlineReadiness: "LastKnown",
     suspend: true,
@@ -37,6 +37,7 @@ export const BAD: BadSpecs = {
     "spec.kanto.metrics.frequencySeconds",
     "5",
   ],
+  "tenant with a slash": [{ kanto: { thingId: "a:b", tenant: "a/b" } }, "spec.kanto.tenant", "one topic level"],
   "asset id with a path": [{ kanto: undefined, alpon: { assetId: "../1" } }, "spec.alpon.assetId"],
   "rental without price": [
     { kanto: undefined, hiveon: { machineId: "m" } },
