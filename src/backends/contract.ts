@@ -133,6 +133,8 @@ export interface DeviceSnapshot {
   synced: boolean;
   /** Grows with every full inventory. */
   syncCount: number;
+  /** While not synced: why waiting alone will hardly help, and what somebody has to do; for people. */
+  obstacle?: string;
   containers: readonly ObservedContainer[];
   /** The command in flight, if any. */
   inFlight?: InFlight;

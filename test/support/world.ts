@@ -7,7 +7,13 @@ import { randomUUID } from "node:crypto";
 import { DrayageProcess, runArgs } from "../integration/cli/drayage-process.ts";
 import { KubeAdmin } from "../kube-admin.ts";
 import { startBroker, type TestBroker } from "../mqtt/broker.ts";
-import { startKantoDevice, type KantoDevice, type KantoDeviceOptions } from "../../src/simulators/kanto/index.ts";
+import {
+  startKantoDevice,
+  startSuiteConnector,
+  type KantoDevice,
+  type KantoDeviceOptions,
+  type SuiteConnector,
+} from "../../src/simulators/kanto/index.ts";
 import type { EdgeContainer, EdgeContainerSpec } from "../../src/crds/edge-container.ts";
 import type { EdgeDevice } from "../../src/crds/edge-device.ts";
 import type { EdgeBackend } from "../../src/crds/edge-backend.ts";
@@ -43,6 +49,8 @@ export interface Site {
   name: string;
   broker: TestBroker;
   device: KantoDevice;
+  /** Of a site behind a broker in the cloud. */
+  connector?: SuiteConnector;
 }
 
 export class World implements AsyncDisposable {
@@ -52,7 +60,7 @@ export class World implements AsyncDisposable {
   readonly ownerId = `test-${randomUUID().slice(0, 8)}`;
   readonly #options: WorldOptions;
   readonly #sites: Site[] = [];
-  readonly #routes = new Map<Site, { url: string; observeIntervalSeconds: number; deviceSpec: object }>();
+  readonly #routes = new Map<Site, { kanto: object; observeIntervalSeconds: number; deviceSpec: object }>();
   readonly #operators: DrayageProcess[] = [];
 
   private constructor(options: WorldOptions, admin: KubeAdmin, namespace: string) {
@@ -72,27 +80,32 @@ export class World implements AsyncDisposable {
     options: Partial<KantoDeviceOptions> & {
       /** Puts something before the broker for the operator, the device is not told; gives its port. */
       throughProxy?: (port: number) => Promise<number>;
+      /** The operator reaches the device through a suite-connector and this broker (transport Connector). */
+      cloud?: TestBroker;
       observeIntervalSeconds?: number;
       device?: object;
     } = {},
   ): Promise<Site> {
-    const { throughProxy, observeIntervalSeconds = 2, device: deviceSpec = {}, ...deviceOptions } = options;
+    const { throughProxy, cloud, observeIntervalSeconds = 2, device: deviceSpec = {}, ...deviceOptions } = options;
     const broker = await startBroker();
     const gateway = `edge:${name}`;
+    const connector =
+      cloud && (await startSuiteConnector({ local: broker, cloud, deviceId: gateway, reconnectMs: 100 }));
     const device = await startKantoDevice({
       brokerUrl: broker.url,
       deviceId: gateway,
-      answerIdentity: true,
+      answerIdentity: connector === undefined,
       reconnectMs: 100,
       restartDelayMs: 100,
       defaultStopTimeoutS: 1,
       startMs: 5,
       ...deviceOptions,
     });
-    const site = { name, broker, device };
+    const site = { name, broker, device, ...(connector && { connector }) };
     this.#sites.push(site);
+    const url = throughProxy === undefined ? broker.url : `mqtt://127.0.0.1:${await throughProxy(broker.port)}`;
     this.#routes.set(site, {
-      url: throughProxy === undefined ? broker.url : `mqtt://127.0.0.1:${await throughProxy(broker.port)}`,
+      kanto: cloud ? { url: cloud.url, tenant: "t1", transport: "Connector" } : { url, tenant: "t1" },
       observeIntervalSeconds,
       deviceSpec,
     });
@@ -111,7 +124,7 @@ export class World implements AsyncDisposable {
     const route = this.#routes.get(site);
     if (route === undefined) throw new Error(`no route to ${site.name}`);
     await this.create("edgebackends", site.name, {
-      kanto: { url: route.url, tenant: "t1" },
+      kanto: route.kanto,
       observeIntervalSeconds: route.observeIntervalSeconds,
       commandTimeoutSeconds: 5,
       createTimeoutSeconds: 20,
@@ -249,8 +262,9 @@ export class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#operators.map((operator) => operator[Symbol.asyncDispose]()));
     await Promise.all(
-      this.#sites.map(async ({ device, broker }) => {
+      this.#sites.map(async ({ device, broker, connector }) => {
         await device.stop();
+        await connector?.stop();
         await broker.close();
       }),
     );

@@ -188,6 +188,7 @@ export class KantoSession implements DeviceSession {
       ...(message !== undefined && { message }),
       synced: this.#synced,
       syncCount: this.#syncCount,
+      ...(this.#problem !== undefined && !this.#synced && { obstacle: this.#problem }),
       containers: this.#inventory.list(),
       ...(inFlight !== undefined && { inFlight }),
     };
@@ -380,7 +381,7 @@ export class KantoSession implements DeviceSession {
       stuck: (message: string) => this.#onStuck(message),
     };
     if (this.#link.traits.inventory === "Watch") {
-      return new Watch(clock, probeTimeoutMs, { ...host, incomplete: () => (this.#synced = false) });
+      return new Watch(clock, probeTimeoutMs, { ...host, incomplete: () => this.#onIncomplete() });
     }
     return new Sync(clock, probeTimeoutMs, {
       ...host,
@@ -389,10 +390,16 @@ export class KantoSession implements DeviceSession {
     });
   }
 
+  #onIncomplete(): void {
+    this.#synced = false;
+  }
+
   #onStuck(message: string): void {
     this.#problem = message;
     this.#deps.log.warn({ target: this.targetKey }, message);
     this.#standing.show();
+    // Nothing else tells that the inventory is not to be had.
+    this.#emit({ type: "Connection", state: this.#standing.connection() });
   }
 
   #onRegistered(): void {

@@ -201,8 +201,8 @@ export class Watch implements InventorySync {
     this.#doubt = undefined;
     this.#complete = false;
     this.#rest();
-    this.#tell(LOST);
     this.#host.incomplete();
+    this.#tell(LOST);
   }
 
   #advance(): void {

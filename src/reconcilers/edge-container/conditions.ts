@@ -70,6 +70,7 @@ function verdictOf(scope: Scope): Verdict {
   const { snapshot, account } = scope.target;
   if (account.state === "Failed") return backendAway(scope, account.message);
   if (snapshot.connection === "Offline") return deviceAway(scope, snapshot.message ?? "the device does not answer");
+  if (!snapshot.synced && snapshot.obstacle !== undefined) return deviceAway(scope, snapshot.obstacle);
   if (scope.plan === undefined || !snapshot.synced)
     return progressing(snapshot.message ?? "waiting for the device's full inventory", "WaitingForDevice");
   return fromPlan(scope, scope.plan);

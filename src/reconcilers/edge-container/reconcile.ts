@@ -186,7 +186,7 @@ function isUndecided(scope: Scope, resolution: Resolution, env: Environment): bo
   }
   const { snapshot, account } = scope.target ?? {};
   if (snapshot === undefined || account === undefined || account.state === "Failed") return false;
-  return !snapshot.synced && snapshot.connection !== "Offline";
+  return !snapshot.synced && snapshot.obstacle === undefined && snapshot.connection !== "Offline";
 }
 
 /** Removals that wait on the same device, for the conflicts they explain. */

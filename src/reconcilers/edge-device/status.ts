@@ -122,8 +122,10 @@ function sessionConditions(snapshot: DeviceSnapshot): ConditionInput[] {
   switch (snapshot.connection) {
     case "Connected":
     case "Busy": {
-      const message =
+      const answer =
         snapshot.connection === "Connected" ? "the device answers" : "the device is carrying out a command";
+      const message =
+        snapshot.obstacle === undefined ? answer : `${answer}; what runs on it is not known: ${snapshot.obstacle}`;
       return [
         { type: "Ready", status: "True", reason: snapshot.connection, message },
         { type: "DeviceReachable", status: "True", reason: snapshot.connection, message },
