@@ -207,6 +207,20 @@ describe("updateStrategy Swap", () => {
     expect(existing(site, "web")[0]?.config["env"]).toContain("TOKEN=three");
   });
 
+  test("whose object is deleted while the new container is on trial leaves nothing", async () => {
+    const site = await swapping({ updateStrategy: { type: "Swap", minReadySeconds: 60 } });
+    world.operator();
+    await world.until(() => existing(site, "web")[0]?.state.status === "RUNNING", "the first container");
+    await setImage(BETTER);
+    await world.until(
+      () => existing(site, "web").some(({ imageRef, state }) => imageRef === BETTER && state.status === "RUNNING"),
+      "the trial",
+    );
+    await world.delete("edgecontainers", "web");
+    await world.gone("edgecontainers", "web");
+    expect(existing(site, "web")).toEqual([]);
+  });
+
   test("overtaken by another spec before it is proven goes back first, and never runs two", async () => {
     const site = await swapping({ updateStrategy: { type: "Swap", minReadySeconds: 60 } });
     world.operator();
