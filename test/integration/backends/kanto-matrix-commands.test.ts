@@ -1,6 +1,6 @@
 /** The matrix, part 1: what may happen to a command and to its answer, at each moment. */
 import type { CommandEffect, Moment } from "../../../src/simulators/kanto/index.ts";
-import type { Fault } from "./kanto-matrix/cell.ts";
+import type { Fault } from "./kanto-matrix/fault.ts";
 import { describeFaults, ends, type FaultTable } from "./kanto-matrix/suite.ts";
 
 /** Below our command timeout of 1 s. */

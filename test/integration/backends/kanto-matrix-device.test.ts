@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { Faults } from "../../../src/simulators/kanto/device-faults.ts";
 import { until } from "../../conformance/harness.ts";
-import type { Cell, Ending, Fault } from "./kanto-matrix/cell.ts";
+import type { Cell, Ending, Fault } from "./kanto-matrix/fault.ts";
 import { IMAGE, PORT } from "./kanto-matrix/rows.ts";
 import { describeFaults, ends, type FaultTable } from "./kanto-matrix/suite.ts";
 

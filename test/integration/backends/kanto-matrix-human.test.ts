@@ -1,7 +1,7 @@
 /** The matrix, part 4: a human with the local tool, at the very container that the operation is for, while it is under way. */
 import { expect, test } from "vitest";
 import { Human } from "../../../src/simulators/kanto/human.ts";
-import type { Cell, Fault } from "./kanto-matrix/cell.ts";
+import type { Cell, Fault } from "./kanto-matrix/fault.ts";
 import { THEIR_IMAGE } from "./kanto-matrix/rows.ts";
 import { describeFaults, ends, type FaultTable } from "./kanto-matrix/suite.ts";
 

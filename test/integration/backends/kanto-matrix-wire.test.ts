@@ -1,7 +1,7 @@
 /** The matrix, part 5: the wire between us and the broker, the broker itself, and our own process. */
 import type { MqttFaultProxy, PacketFault, PacketRuleHandle } from "../../faults/mqtt-proxy.ts";
 import type { TestBroker } from "../../mqtt/broker.ts";
-import type { Cell, Fault } from "./kanto-matrix/cell.ts";
+import type { Cell, Fault } from "./kanto-matrix/fault.ts";
 import { describeFaults, ends, type FaultTable } from "./kanto-matrix/suite.ts";
 
 const THING = "edge:device:edge:containers";

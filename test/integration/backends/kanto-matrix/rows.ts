@@ -145,11 +145,21 @@ export const ROW_NAMES = Object.keys(ROWS) as readonly OperationName[];
 export async function prepare(ours: ConformanceProcess, before: Before): Promise<string | undefined> {
   if (before === "absent") return undefined;
   const marker = { ...MARKER, operation: "op-before" };
+  const ready = () => until(() => isFree(ours), "a session that takes commands");
+  await ready();
   const id = await succeed(ours, { kind: "Create", desired: wanted(), marker }, "op-before.1");
   if (before === "created") return id;
+  await ready();
   await succeed(ours, { kind: "Start", externalId: id });
   const state = () => ours.session.snapshot().containers.find(({ externalId }) => externalId === id)?.state;
   await until(() => state() === "Running", "the start before the operation");
+  await ready();
   if (before === "paused") await succeed(ours, { kind: "Pause", externalId: id });
   return id;
+}
+
+/** In sync, and nothing in flight. */
+function isFree({ session }: ConformanceProcess): boolean {
+  const { synced, inFlight } = session.snapshot();
+  return synced && inFlight === undefined;
 }

@@ -1,10 +1,11 @@
 /** Declares the cells of some faults: every operation against each of them, several cells at a time. */
 import { describe, test, vi } from "vitest";
-import { runCell, type Ending, type Fault } from "./cell.ts";
+import { runCell } from "./cell.ts";
+import type { Ending, Fault } from "./fault.ts";
 import { ROW_NAMES } from "./rows.ts";
 
 /** Cells mostly wait, each for its own device. */
-vi.setConfig({ maxConcurrency: 20, testTimeout: 120_000 });
+vi.setConfig({ maxConcurrency: 12, testTimeout: 120_000 });
 
 /** Faults by the switch that causes them; a text says where a switch is covered that causes none by itself. */
 export type FaultTable<K extends string> = Readonly<Record<K, readonly Fault[] | string>>;
