@@ -48,6 +48,8 @@ export interface RentalWorld {
     outage(): Promise<() => Promise<void>>;
     /** The next answer to a look is everything that such an answer can be but right. */
     malformed(): void;
+    /** Rentals are not found by our ids. */
+    hideFromOurIds(): void;
     /** The vendor does not tell again what it was told. */
     echoNothing(): void;
   };
@@ -251,6 +253,25 @@ export function describeRentalConformance(name: string, subject: { world(): Prom
         expect(seen(next)).toMatchObject({ attempt: 1 });
       });
 
+      test("and where our ids lead nowhere, nothing more is begun and the account says so", async () => {
+        await synced();
+        world.faults.hideFromOurIds();
+        expect(await begin("op-1", 1)).toMatchObject({ result: "Succeeded" });
+        await until(() => ours.notices.length > 0, "the notice");
+        expect(ours.notices).toMatchObject([{ reason: "LookupFailed", type: "Warning" }]);
+        await end();
+        const dispatch = ours.session.execute({
+          kind: "Create",
+          desired: desired("registry.example/app:1"),
+          marker: marker("op-2"),
+          attempt: 2,
+          commandId: "op-2.2",
+          key: "default/web",
+        });
+        expect(dispatch).toMatchObject({ sent: false, failure: { class: "Transient" } });
+        expect(world.rentals()).toHaveLength(1);
+      });
+
       test("and numbers that have ended are passed over, the last one is shown", async () => {
         await begin("op-1", 1);
         await end();
@@ -327,10 +348,18 @@ export function describeRentalConformance(name: string, subject: { world(): Prom
 
       test("that falls between the look and the start keeps the start from leaving", async () => {
         await synced();
-        const outcome = begin("op-1", 1);
-        await until(() => look().inFlight !== undefined, "the command");
+        const dispatch = ours.session.execute({
+          kind: "Create",
+          desired: desired("registry.example/app:1"),
+          marker: marker("op-1"),
+          attempt: 1,
+          commandId: "op-1.1",
+          key: "default/web",
+        });
+        // In the same turn: the look has not even been answered.
         ours.fence.held = false;
-        expect(await outcome).toMatchObject({ result: "Failed", failure: { class: "Transient" } });
+        if (!dispatch.sent) throw new Error("refused");
+        expect(await dispatch.outcome).toMatchObject({ result: "Failed", failure: { class: "Transient" } });
         expect(world.writes()).toEqual([]);
       });
     });

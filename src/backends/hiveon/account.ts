@@ -36,6 +36,9 @@ export class HiveonAccount implements Account {
   readonly #gate: AccountGate;
   readonly #sessions = new Map<string, HiveonSession>();
   readonly #listeners = new Set<(status: AccountStatus) => void>();
+  readonly #noticeListeners = new Set<(notice: AccountNotice) => void>();
+  readonly #notices: AccountNotice[] = [];
+  #lookupBroken: string | undefined;
   #beat: unknown;
   #answeredAt = -Infinity;
   #closed = false;
@@ -87,9 +90,17 @@ export class HiveonAccount implements Account {
     return this.#gate.status;
   }
 
-  subscribe(listener: (status: AccountStatus) => void, _notice?: (notice: AccountNotice) => void): () => void {
+  subscribe(listener: (status: AccountStatus) => void, notice?: (notice: AccountNotice) => void): () => void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    if (notice !== undefined) {
+      this.#noticeListeners.add(notice);
+      // What was said before anybody listened.
+      for (const earlier of this.#notices.splice(0)) notice(earlier);
+    }
+    return () => {
+      this.#listeners.delete(listener);
+      if (notice !== undefined) this.#noticeListeners.delete(notice);
+    };
   }
 
   openDevice(device: EdgeDeviceSpec): DeviceSession {
@@ -118,6 +129,7 @@ export class HiveonAccount implements Account {
         random: () => this.#deps.random(),
         send: (request) => this.#send(request),
         account: () => this.#standing(),
+        lookup: this.#lookup(),
         closed: (closed) => {
           if (this.#sessions.get(hiveon.machineId) === closed) this.#sessions.delete(hiveon.machineId);
         },
@@ -140,6 +152,7 @@ export class HiveonAccount implements Account {
     await Promise.all([...this.#sessions.values()].map((session) => session.close()));
     await this.#client.close();
     this.#listeners.clear();
+    this.#noticeListeners.clear();
   }
 
   /** Refused while the account cannot be used: its one probe finds out when it can, not each object by itself. */
@@ -156,6 +169,23 @@ export class HiveonAccount implements Account {
         this.#gate.refused(unauthorized(result.status, result.message));
     } else if (result.kind === "Broken" || result.cause === "Connect") this.#gate.doubt();
     return result;
+  }
+
+  #lookup(): { broken: string | undefined; report(message: string): void } {
+    const broken = (): string | undefined => this.#lookupBroken;
+    return {
+      get broken() {
+        return broken();
+      },
+      report: (message) => {
+        if (this.#lookupBroken !== undefined) return;
+        this.#lookupBroken = message;
+        this.#deps.log.error({ endpoint: this.endpoint }, message);
+        const notice: AccountNotice = { reason: "LookupFailed", type: "Warning", message };
+        if (this.#noticeListeners.size === 0) this.#notices.push(notice);
+        for (const listener of this.#noticeListeners) listener(notice);
+      },
+    };
   }
 
   async #probe(): Promise<ProbeResult> {

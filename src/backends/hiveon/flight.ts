@@ -21,6 +21,8 @@ export interface FlightHost {
   readonly hurriedMs: number;
   look(id: { deploymentId: string } | { externalId: string }): Promise<Look>;
   note(account: Ledger, attempt: number, status: DeploymentStatus): void;
+  /** A rental was found by the vendor's id and not by ours: makes sure that ours works, or nothing more may be begun. */
+  verifyLookup(externalId: string, deploymentId: string): void;
   isGone(externalId: string): boolean;
   noteGone(account: Ledger, rental: Rental): void;
 }
@@ -107,7 +109,10 @@ async function appear(
   while (!host.signal.aborted) {
     const asked = clock.monotonic();
     let look = await host.look({ externalId });
-    if (look.seen === "Absent" && deploymentId !== undefined) look = await host.look({ deploymentId });
+    if (look.seen === "Absent" && deploymentId !== undefined) {
+      look = await host.look({ deploymentId });
+      if (look.seen === "Found") host.verifyLookup(externalId, deploymentId);
+    }
     if (look.seen === "Found") return look.status;
     if (look.seen === "Absent") reads += 1;
     // The last "no" was asked for after the settle time.

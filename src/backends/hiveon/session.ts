@@ -44,6 +44,8 @@ export interface SessionDeps {
   fence: WriteFence;
   random(): number;
   send: Send;
+  /** What our ids are worth: whoever finds that looking by them does not work says so, and nothing more is begun on the account. */
+  lookup: { broken: string | undefined; report(message: string): void };
   /** Whether the account can be used now, and if not, why. */
   account(): { open: true } | { open: false; failure: BackendFailure };
   closed(session: HiveonSession): void;
@@ -213,6 +215,30 @@ export class HiveonSession implements DeviceSession, FlightHost {
     this.#schedule();
   }
 
+  /** Looks by our id over the settle time. */
+  verifyLookup(externalId: string, deploymentId: string): void {
+    void this.#verifyLookup(externalId, deploymentId);
+  }
+
+  async #verifyLookup(externalId: string, deploymentId: string): Promise<void> {
+    const { clock } = this.deps;
+    const since = clock.monotonic();
+    for (let reads = 0; !this.#closing.signal.aborted;) {
+      const asked = clock.monotonic();
+      const look = await this.look({ externalId });
+      if (look.seen === "Found") return;
+      if (look.seen === "Absent") reads += 1;
+      if (reads >= ABSENT_READS && asked - since >= this.options.settleMs) {
+        this.deps.lookup.report(
+          `deployment ${deploymentId} is not found by its external_deployment_id: nothing more is rented, since a lost answer could not be resolved; ` +
+            "find the right path and set spec.hiveon.externalIdPath of the EdgeBackend",
+        );
+        return;
+      }
+      await pause(clock, this.hurriedMs, this.signal);
+    }
+  }
+
   /** How long to wait between looks at something that is on its way, ms. */
   get hurriedMs(): number {
     return Math.min(FASTEST_POLL_MS, Math.max(1, this.options.pollMs / HURRY));
@@ -263,6 +289,9 @@ export class HiveonSession implements DeviceSession, FlightHost {
           return refuse("NotSynced", transient("what is rented is still being looked up"));
         if (command.attempt === undefined)
           return refuse("Invalid", { class: "Invalid", reason: "InvalidSpec", message: "a rental needs its number" });
+        // Whether a start of unknown outcome took effect could not be found out.
+        const { broken } = this.deps.lookup;
+        if (broken !== undefined) return refuse("Invalid", transient(broken));
         // The last line of defence, whatever was planned: never a second one beside one that has not ended.
         const [live] = account.live();
         if (live !== undefined && live.attempt !== command.attempt)

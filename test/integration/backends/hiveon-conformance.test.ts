@@ -46,6 +46,9 @@ describeRentalConformance("Hiveon", {
           ] as const)
             vendor.fault({ match: "status", effect });
         },
+        hideFromOurIds: () => {
+          vendor.quirks.externalIdPath = "/elsewhere/{id}";
+        },
         echoNothing: () => {
           vendor.quirks.echoMetadata = false;
         },
@@ -86,11 +89,16 @@ function startProcess(vendor: HiveonSimulator, fence: { held: boolean }, number:
     },
     { apiKey: "hiveon-key" },
   );
+  const notices: ConformanceProcess["notices"] = [];
+  account.subscribe(
+    () => undefined,
+    (notice) => void notices.push(notice),
+  );
   const session = account.openDevice({
     backendRef: { name: "backend" },
     hiveon: { machineId: "rig-1", machinePriceId: "rig-1-price" },
   });
   const events: SessionEvent[] = [];
   session.subscribe((event) => void events.push(event));
-  return { backend, account, session, fence, events, notices: [], logged, malformed, kill: () => account.close() };
+  return { backend, account, session, fence, events, notices, logged, malformed, kill: () => account.close() };
 }
