@@ -78,13 +78,15 @@ export class Outbox {
   /**
    * Whether another message may be put behind what the daemon has not provably handled. Behind a command in flight there is one on a
    * connection, however long that takes: its answer is the proof that is waited for, and a device that has been away speaks by itself when
-   * it is back. Else, with too many of them, one more is allowed after a while all the same, since they may as well be lost; the whiles double.
+   * it is back. A connector loses what it is sent while it is away, and the device behind it does not speak by itself when it is back: there
+   * another one is allowed after a while. Else, with too many of them, one more is allowed after a while all the same, since they may as well
+   * be lost; the whiles double.
    *
    * @param whileMs the first of them.
    */
   hasRoom(whileMs: number): boolean {
     if (this.#hasBarrier()) return false;
-    const over = this.#unhandled.length - MAX_UNHANDLED;
+    const over = this.#unhandled.length - this.#limit();
     if (over < 0) return true;
     return this.#clock.monotonic() - this.#lastSentMs >= whileMs * Math.min(2 ** over, LONGEST_WHILES);
   }
@@ -151,6 +153,13 @@ export class Outbox {
     if (held === undefined || this.#link.traits.inventory !== "Announce" || !this.#unhandled.includes(held))
       return false;
     return this.#unhandled.some((seq) => seq > Math.max(held, this.#formerly));
+  }
+
+  /** How many messages may wait without a pause. */
+  #limit(): number {
+    const held = this.#inFlight();
+    const behind = this.#link.traits.inventory === "Watch" && held !== undefined && this.#unhandled.includes(held);
+    return behind ? 2 : MAX_UNHANDLED;
   }
 
   #count(sent: boolean): number | undefined {

@@ -235,6 +235,22 @@ describe("a create to a device that cannot be asked for everything", () => {
     expect(bench.session.settle("op")).toBe("Closed");
   });
 
+  test("that is lost with the barrier behind it is closed by another barrier, after a while and not before", () => {
+    const bench = new Watched();
+    bench.inSync();
+    const { outcome } = bench.create();
+    bench.clock.advance(1_800_000);
+    expect(bench.take()).toEqual(["createWithConfig", "probe"]);
+    bench.clock.advance(299_000);
+    expect(bench.take()).toEqual([]);
+    expect(bench.session.snapshot().connection).toBe("Offline");
+    bench.clock.advance(300_000);
+    expect(bench.take()).toEqual(["probe"]);
+    bench.answerProbe();
+    bench.quiet();
+    expect(outcome()).toMatchObject({ result: "Lost" });
+  });
+
   test("of a former process is settled by an answer and quiet, not by an inventory that was there before", () => {
     const bench = new Watched();
     bench.inSync();
