@@ -52,6 +52,8 @@ export interface DesiredContainer {
   startupScript?: string;
   /** Credentials for the image's registry out of spec.imagePullSecrets; only where Planner.resolves asks for them. */
   registryAuth?: RegistryAuth;
+  /** backendOptions.kanto.decryption, resolved. Values may be secret. */
+  decryption?: { readonly keys: readonly string[]; readonly recipients: readonly string[] };
   /** The spec as the user wrote it; env, envFrom, image, name and desiredState are superseded by the fields above. */
   spec: EdgeContainerSpec;
 }
@@ -438,7 +440,10 @@ export interface Planner {
   readonly rentals?: Rentals;
   /** References of the spec, beside env, that this backend needs resolved. Absent: none. */
   readonly resolves?: readonly ("startupScript" | "imagePullSecrets")[];
-  /** True where env values can be read back over the vendor's API by whoever has access to it (condition SecretExposure). */
+  /**
+   * True where env values, and whatever else comes from Secrets, can be read back over the vendor's API or broker by whoever has access
+   * to it (condition SecretExposure).
+   */
   readonly exposesEnv: boolean;
   /** Everything that cannot be done as asked, found before anything is sent. Total: never throws. */
   validate(desired: DesiredContainer): FieldProblem[];

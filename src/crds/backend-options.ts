@@ -6,8 +6,16 @@ import { choice, int, list, object, stringMap, text } from "./schema.ts";
 
 const kanto = object("Eclipse Kanto.", {
   decryption: object("How the device decrypts an encrypted image. Needs a new container when it changes.", {
-    keys: list("Private keys, in the form that Kanto expects.", secretKeyRef("Key of a Secret."), 16).exactOptional(),
-    recipients: list("Recipients' certificates.", secretKeyRef("Key of a Secret."), 16).exactOptional(),
+    keys: list(
+      "Private keys: GPG key ring, JWE or PKCS7. Each Secret holds one line, <path on the device>[:<password>]; the device shows it on its broker, so prefer :file=<path of a password file on the device>.",
+      secretKeyRef("Key of a Secret."),
+      16,
+    ).exactOptional(),
+    recipients: list(
+      "Recipients, for PKCS7 only. Each Secret holds one line, pkcs7:<path on the device of an x509 certificate>.",
+      secretKeyRef("Key of a Secret."),
+      16,
+    ).exactOptional(),
   }).exactOptional(),
 });
 

@@ -30,8 +30,8 @@ const kanto = ruled(
     ).exactOptional(),
     tenant: text("Hono tenant of the devices; they publish on e/<tenant>/<thing id>.", {
       max: 256,
-      pattern: /^[^\t\n\f\r /+#]+$/,
-      fix: "write one topic level: no /, +, # or space",
+      pattern: /^[!"$-*,-.0-~]+$/,
+      fix: "write one topic level in printable ASCII: no /, +, # or space",
     }),
     mqttVersion: choice(
       `MQTT version to begin with; 5 falls back to 3.1.1 where the broker refuses it. With transport Connector the default is ${BACKEND_DEFAULTS.kantoConnectorMqttVersion}.`,

@@ -59,8 +59,8 @@ const kanto = ruled(
       'Put before every topic of the device, e.g. site-7/, with transport Local where a broker carries several devices\' local brokers (a mosquitto bridge with `topic # both 1 "" site-7/`). Unset: none.',
       {
         max: 128,
-        pattern: /^[^\t\n\f\r +#]*\/$/,
-        fix: "write a topic without +, # or space that ends with /, e.g. site-7/",
+        pattern: /^[!"$-*,-~]*\/$/,
+        fix: "write printable ASCII without +, # or space that ends with /, e.g. site-7/",
       },
     ).exactOptional(),
     tenant: text("Tenant of this device, where it is not the EdgeBackend's.", {

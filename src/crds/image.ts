@@ -29,7 +29,10 @@ export function isQualified(image: string): boolean {
 const LONGEST = 512;
 
 export const image = ruled(
-  text("Fully qualified image reference: registry/path:tag or registry/path@digest.", { max: LONGEST }),
+  text(
+    "Fully qualified image reference: registry/path:tag or registry/path@digest; with neither, the tag latest is meant.",
+    { max: LONGEST },
+  ),
   [
     {
       rule: `self.matches(r'${QUALIFIED}')`,

@@ -11,8 +11,18 @@ import type { ObjectKey } from "../kube/types.ts";
 /** Kinds that values come from. */
 export type ValueKind = "Secret" | "ConfigMap";
 
+/** Bytes that are no UTF-8 text: they cannot be a variable, since to read them as text is to change them. */
+export class NotText {
+  /** The text with the character U+FFFD for what is none. */
+  readonly lossy: string;
+
+  constructor(lossy: string) {
+    this.lossy = lossy;
+  }
+}
+
 /** The data of a Secret (decoded) or ConfigMap. Lives in memory only and is never logged. */
-export type ValueData = ReadonlyMap<string, string>;
+export type ValueData = ReadonlyMap<string, string | NotText>;
 
 /** How values are fetched; the API client at run time. */
 export interface ValueSource {

@@ -1,8 +1,9 @@
 /** Secrets and ConfigMaps from the API server, with metadata-only watches where RBAC allows them. */
+import { isUtf8 } from "node:buffer";
 import type { KubeClient } from "../kube/client.ts";
 import { Reflector } from "../kube/reflector.ts";
 import type { KubeObject, ObjectKey } from "../kube/types.ts";
-import type { ValueData, ValueKind, ValueSource } from "./references.ts";
+import { NotText, type ValueData, type ValueKind, type ValueSource } from "./references.ts";
 import { CONFIG_MAPS, SECRETS } from "./resources.ts";
 
 /** A ValueSource over the API server. */
@@ -46,10 +47,7 @@ export class ApiValueSource implements ValueSource {
   async read(kind: ValueKind, key: ObjectKey): Promise<{ data: ValueData; resourceVersion: string }> {
     if (kind === "Secret") {
       const { data, metadata } = await this.#client.get(SECRETS, key);
-      const entries = Object.entries(data ?? {}).map(([name, value]): [string, string] => [
-        name,
-        Buffer.from(value, "base64").toString("utf8"),
-      ]);
+      const entries = Object.entries(data ?? {}).map(([name, value]) => [name, decode(value)] as const);
       return { data: new Map(entries), resourceVersion: metadata.resourceVersion };
     }
     const { data, metadata } = await this.#client.get(CONFIG_MAPS, key);
@@ -66,6 +64,13 @@ export class ApiValueSource implements ValueSource {
     if (!this.isWatched(kind)) return undefined;
     return watch.store.get(key)?.metadata.resourceVersion ?? null;
   }
+}
+
+/** A value of a Secret's data. */
+export function decode(base64: string): string | NotText {
+  const bytes = Buffer.from(base64, "base64");
+  const text = bytes.toString("utf8");
+  return isUtf8(bytes) ? text : new NotText(text);
 }
 
 /** Only what tells versions apart is kept. */

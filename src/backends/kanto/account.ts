@@ -21,6 +21,9 @@ import type { KantoSpec, Transport, TransportDeps, TransportOptions } from "./tr
 /** Default of BackendTimings.probeTimeoutMs. */
 const PROBE_TIMEOUT_MS = 10_000;
 
+/** Longest topic that is logged. */
+const LONGEST_LOGGED = 200;
+
 export class KantoAccount implements Account {
   readonly endpoint: string;
   readonly #spec: EdgeBackendSpec;
@@ -32,7 +35,8 @@ export class KantoAccount implements Account {
   readonly #listeners = new Set<(status: AccountStatus) => void>();
   readonly #noticeListeners = new Set<(notice: AccountNotice) => void>();
   readonly #notices: AccountNotice[] = [];
-  readonly #malformed = new Set<string>();
+  /** Kinds of malformed messages that were told of, by device; "" for those that are of none. */
+  readonly #malformed = new Map<string, Set<string>>();
   #closed = false;
 
   constructor(spec: EdgeBackendSpec, kanto: KantoSpec, credentials: AccountCredentials, deps: BackendDeps) {
@@ -107,10 +111,11 @@ export class KantoAccount implements Account {
     const { timings } = this.#deps;
     const spec = this.#spec;
     const seconds = spec.observeIntervalSeconds ?? BACKEND_DEFAULTS.kantoObserveIntervalSeconds;
+    const targetKey = targetKeyOf(this.#kanto, target);
     const session = new KantoSession(
       {
         target,
-        targetKey: targetKeyOf(this.#kanto, target),
+        targetKey,
         tenant: target.tenant ?? this.#kanto.tenant,
         answerIdentity: this.#kanto.answerIdentity ?? true,
         observeIntervalMs: timings.observeIntervalMs ?? seconds * 1000,
@@ -123,7 +128,7 @@ export class KantoAccount implements Account {
         metrics: this.#deps.metrics,
         attach: (device, handlers) => this.#transport.attach(device, handlers),
         brokerMessage: () => this.#brokerMessage(),
-        malformed: (kind, topic) => this.#onMalformed(kind, topic),
+        malformed: (kind, topic) => this.#onMalformed(kind, topic, targetKey),
         notice: (notice) => this.#onNotice(notice),
         closed: (closed) => this.#onSessionClosed(closed),
       },
@@ -135,16 +140,22 @@ export class KantoAccount implements Account {
   #onSessionClosed(session: KantoSession): void {
     const key = sessionKey(session.target);
     if (this.#sessions.get(key) === session) this.#sessions.delete(key);
+    this.#malformed.delete(session.targetKey);
   }
 
-  #onMalformed(kind: string, topic: string): void {
+  /**
+   * Counted each time, told once per kind and device: whoever sends rubbish shall not fill the log, or this process's memory.
+   *
+   * @param targetKey of the device; empty for what has not got as far as one.
+   */
+  #onMalformed(kind: string, topic: string, targetKey = ""): void {
     this.#deps.metrics.malformed("kanto", kind);
-    const seen = `${kind} ${topic.replace(/\/res\/.*/, "/res")}`;
-    if (this.#malformed.has(seen)) return;
-    this.#malformed.add(seen);
+    const told = this.#malformed.get(targetKey) ?? new Set();
+    if (told.has(kind)) return;
+    this.#malformed.set(targetKey, told.add(kind));
     this.#deps.log.warn(
-      { endpoint: this.endpoint, kind, topic },
-      "a message was dropped as malformed (told once per kind)",
+      { endpoint: this.endpoint, kind, topic: topic.slice(0, LONGEST_LOGGED) },
+      "a message was dropped as malformed (told once per kind and device)",
     );
   }
 

@@ -77,11 +77,14 @@ export function commandTarget(command: Command): string | undefined {
 const SHORTEST_SECRET = 3;
 
 /**
- * A text of the daemon without the values of the environment, which may come from Secrets: some of its errors repeat what they were sent.
+ * A text of the daemon without the values of the environment and the keys' passwords, which may come from Secrets: some of its errors
+ * repeat what they were sent.
  */
 export function redact(text: string, desired: DesiredContainer | undefined): string {
-  const values = (desired?.env ?? [])
-    .map((variable) => variable.value)
+  const { env = [], decryption } = desired ?? {};
+  // The path of a key is what a failed pull is about; its password follows the first colon.
+  const passwords = (decryption?.keys ?? []).map((key) => key.replace(/^[^:]*(:(pass=)?|$)/, ""));
+  const values = [...env.map((variable) => variable.value), ...passwords]
     .filter((value) => value.length >= SHORTEST_SECRET)
     .sort((left, right) => right.length - left.length);
   return values.reduce((rest, value) => rest.replaceAll(value, "***"), text);

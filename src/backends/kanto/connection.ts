@@ -49,6 +49,15 @@ export interface ConnectionDeps {
   random(): number;
 }
 
+/**
+ * Longest message that is read, bytes. The longest that a daemon has to say is a container's configuration: of ours at most 1 MiB (the
+ * planner sees to it), which Go's JSON can make six times as long.
+ */
+export const LONGEST_MESSAGE = 8 * 2 ** 20;
+
+/** What a packet may hold beside its payload, bytes. */
+const PACKET_OVERHEAD = 2 ** 16;
+
 const KEEPALIVE_SECONDS = 30;
 const CONNECT_TIMEOUT_MS = 20_000;
 /** How long a farewell may take, ms. */
@@ -335,6 +344,8 @@ function clientOptions(options: ConnectionOptions, version: 4 | 5, again: boolea
     ...(url.port !== "" && { port: Number(url.port) }),
     ...(protocol.startsWith("ws") && { path: url.pathname }),
     protocolVersion: version,
+    // Version 5 can say that nothing longer is wanted; with 3.1.1 it is dropped when it has come (account.ts).
+    ...(version === 5 && { properties: { maximumPacketSize: LONGEST_MESSAGE + PACKET_OVERHEAD } }),
     clientId: options.clientId,
     clean: !(keeps && again),
     ...(keeps && { properties: { sessionExpiryInterval: sessionExpirySeconds } }),

@@ -101,17 +101,27 @@ export type TwinEvent =
   /** A report on what containers use; `value` is untrusted, see usage.ts. */
   | { kind: "Usage"; value: unknown }
   /** Well-formed and of no interest, e.g. the progress of SoftwareUpdatable. */
-  | { kind: "Other" };
+  | { kind: "Other" }
+  /** Of another thing than the topic it came on belongs to. */
+  | { kind: "Foreign" };
 
 const FEATURE_PATH = /^\/features\/([^/]+)(\/.*)?$/;
 
-/** Reads a twin event; undefined if it is malformed. */
-export function readEvent(payload: string): TwinEvent | undefined {
+/** Longest id of a container; the daemon's own are UUIDs, and others choose theirs with SoftwareUpdatable. */
+const LONGEST_ID = 256;
+
+/**
+ * Reads a twin event; undefined if it is malformed.
+ *
+ * @param thingId of the thing that the event must be about.
+ */
+export function readEvent(thingId: string, payload: string): TwinEvent | undefined {
   const body = parseJson(payload);
   if (!isObject(body)) return undefined;
   const topic = textAt(body, "topic");
   const [, feature, property] = FEATURE_PATH.exec(textAt(body, "path") ?? "") ?? [];
   if (topic === undefined || feature === undefined) return undefined;
+  if (!topic.startsWith(`${dittoThing(thingId)}/`)) return { kind: "Foreign" };
   const criterion = topic.split("/").slice(2).join("/");
   if (feature === FACTORY_FEATURE && property === undefined && criterion === "things/twin/commands/modify") {
     return { kind: "Factory" };
@@ -128,7 +138,7 @@ export function readEvent(payload: string): TwinEvent | undefined {
   }
   if (!feature.startsWith(CONTAINER_PREFIX)) return { kind: "Other" };
   const externalId = feature.slice(CONTAINER_PREFIX.length);
-  if (externalId === "") return undefined;
+  if (externalId === "" || externalId.length > LONGEST_ID || !externalId.isWellFormed()) return undefined;
   if (criterion === "things/twin/commands/delete") {
     return property === undefined ? { kind: "Removed", externalId } : { kind: "Other" };
   }

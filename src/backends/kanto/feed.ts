@@ -5,6 +5,8 @@ import type { Change, Inventory } from "./inventory.ts";
 import type { InventorySync } from "./inventory-sync.ts";
 
 export interface FeedHost {
+  /** Whether a full inventory can be asked for: what may be out of date is then left to it, else it is all there is. */
+  askable(): boolean;
   /** A container appeared, changed or went. @param container as it is now, or was last. */
   changed(externalId: string, container: ObservedContainer | undefined): void;
   /** The factory was published: the end of a list. */
@@ -14,11 +16,19 @@ export interface FeedHost {
   malformed(kind: string): void;
   /** A report on what containers use; untrusted. */
   usage(value: unknown): void;
+  /** A container was left out, since the device shows more than is kept of one. */
+  tooMuch(): void;
 }
 
 /** @param payload of a message on the device's event topic. */
-export function takeEvent(payload: string, inventory: Inventory, sync: InventorySync, host: FeedHost): void {
-  const event = readEvent(payload);
+export function takeEvent(
+  thingId: string,
+  payload: string,
+  inventory: Inventory,
+  sync: InventorySync,
+  host: FeedHost,
+): void {
+  const event = readEvent(thingId, payload);
   if (event === undefined) {
     host.malformed("Event");
     return;
@@ -43,18 +53,24 @@ export function takeEvent(payload: string, inventory: Inventory, sync: Inventory
     case "Usage":
       host.usage(event.value);
       return;
+    case "Foreign":
+      host.malformed("ForeignThing");
+      return;
     case "Container": {
-      const change = inventory.putFeature(event.externalId, event.feature);
-      // A damaged feature is still proof that the container is there.
-      sync.featurePublished(event.externalId);
+      const change = inventory.putFeature(event.externalId, event.feature, {
+        characters: payload.length,
+        authoritative: sync.collecting,
+      });
+      // A damaged feature is still proof that the container is there; what is not kept is not missed either.
+      if (inventory.get(event.externalId) !== undefined || !host.askable()) sync.featurePublished(event.externalId);
       report(event, change, inventory, sync, host);
       return;
     }
     case "State":
-      report(event, inventory.putState(event.externalId, event.state), inventory, sync, host);
+      report(event, inventory.putState(event.externalId, event.state, !host.askable()), inventory, sync, host);
       return;
     case "Config":
-      report(event, inventory.putConfig(event.externalId, event.config), inventory, sync, host);
+      report(event, inventory.putConfig(event.externalId, event.config, payload.length), inventory, sync, host);
       return;
     case "Name":
       report(event, inventory.putName(event.externalId, event.name), inventory, sync, host);
@@ -89,7 +105,10 @@ function report(
       host.doubtful("an event for an unknown container");
       return;
     case "Doubtful":
-      host.doubtful("a state that may be out of date");
+      host.doubtful("a word that may be out of date");
+      return;
+    case "TooMuch":
+      host.tooMuch();
       return;
     default:
       change satisfies never;

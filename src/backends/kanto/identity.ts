@@ -7,7 +7,12 @@
 import { randomUUID } from "node:crypto";
 import type { AccountNotice, BackendClock } from "../contract.ts";
 import { identityPayload, readIdentity } from "./envelope.ts";
-import type { KantoTarget } from "./topics.ts";
+import { isTopicLevel, type KantoTarget } from "./topics.ts";
+
+/** Different things that are told per device: whoever may publish here must not be able to fill the cluster with events. */
+const MOST_TOLD = 8;
+/** Longest name of a stranger that is told. */
+const LONGEST_TOLD = 128;
 
 /** Marks policy ids as made by Drayage, by this or another process. */
 const OURS = /:drayage\.[0-9a-f]+\.[0-9]+$/;
@@ -92,11 +97,13 @@ export class Identity {
     if (identity.deviceId !== gatewayId) {
       this.#tell(
         "OtherGateway",
-        `somebody announces gateway ${identity.deviceId} where an EdgeDevice expects ${gatewayId}${topicPrefix === "" ? "" : ` (below ${topicPrefix})`}: correct spec.kanto.thingId, or give each device a broker or topicPrefix of its own`,
+        `somebody announces gateway ${identity.deviceId.slice(0, LONGEST_TOLD)} where an EdgeDevice expects ${gatewayId}${topicPrefix === "" ? "" : ` (below ${topicPrefix})`}: correct spec.kanto.thingId, or give each device a broker or topicPrefix of its own`,
       );
       return true;
     }
     if (OURS.test(identity.policyId)) return true;
+    // The daemon makes topics of it, and so would it of our word.
+    if (identity.tenantId !== "" && !isTopicLevel(identity.tenantId)) return false;
     this.#connectorAnnouncements += 1;
     if (identity.tenantId !== "" && identity.tenantId !== this.#tenant) {
       this.#tell(
@@ -109,7 +116,7 @@ export class Identity {
   }
 
   #tell(reason: string, message: string): void {
-    if (this.#told.has(message)) return;
+    if (this.#told.has(message) || this.#told.size >= MOST_TOLD) return;
     this.#told.add(message);
     this.#host.notice({ reason, message, type: "Warning" });
   }

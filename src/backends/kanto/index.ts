@@ -9,7 +9,7 @@ import type { EdgeDeviceSpec } from "../../crds/edge-device.ts";
 import type { Backend, BackendDeps, FieldProblem } from "../contract.ts";
 import { KantoAccount, targetKeyOf } from "./account.ts";
 import { kantoPlanner } from "./planner/index.ts";
-import { kantoTarget } from "./topics.ts";
+import { isTopicLevel, kantoTarget } from "./topics.ts";
 
 export { kantoPlanner } from "./planner/index.ts";
 
@@ -69,9 +69,13 @@ function validateBackend(spec: EdgeBackendSpec): FieldProblem[] {
       ),
     );
   }
-  if (/[/+#\s]/.test(kanto.tenant)) {
+  if (!isTopicLevel(kanto.tenant)) {
     problems.push(
-      problem("kanto.tenant", "Invalid", "a tenant holds no /, +, # or blanks: it is a part of MQTT topics"),
+      problem(
+        "kanto.tenant",
+        "Invalid",
+        "a tenant is printable ASCII without /, + and #, at most 256 characters: it is a part of MQTT topics",
+      ),
     );
   }
   const { statusTopic } = kanto.connector ?? {};
@@ -98,9 +102,13 @@ function validateDevice(spec: EdgeDeviceSpec): FieldProblem[] {
     );
   }
   const { topicPrefix } = kanto;
-  if (topicPrefix !== undefined && !/^[^\s+#]*\/$/.test(topicPrefix)) {
+  if (topicPrefix !== undefined && !/^[!"$-*,-~]*\/$/.test(topicPrefix)) {
     problems.push(
-      problem("kanto.topicPrefix", "Invalid", "a prefix ends with / and holds no +, # or blanks, e.g. site-7/"),
+      problem(
+        "kanto.topicPrefix",
+        "Invalid",
+        "a prefix is printable ASCII without +, # and blanks and ends with /, e.g. site-7/",
+      ),
     );
   }
   return problems;

@@ -2,6 +2,8 @@
 export interface InventorySync {
   /** Whether a pass is under way or wanted. */
   readonly pending: boolean;
+  /** Whether what is published in full now is what there is, whatever was known before: it answers our asking, or nothing can be asked. */
+  readonly collecting: boolean;
   /**
    * Wants a complete inventory that tells the outcome of every message up to number `afterSeq`.
    *

@@ -7,7 +7,7 @@ import PQueue from "p-queue";
 import { BACKEND_DEFAULTS } from "../../crds/default-values.ts";
 import type { AccountStatus } from "../contract.ts";
 import { TargetError } from "../errors.ts";
-import { BrokerConnection } from "./connection.ts";
+import { BrokerConnection, LONGEST_MESSAGE } from "./connection.ts";
 import type { KantoTarget, Route } from "./topics.ts";
 import type {
   Inbound,
@@ -50,6 +50,9 @@ const RECONNECT_MAX_MS = 60_000;
 const SUBSCRIBE_RETRY_MS = 60_000;
 /** Subscriptions that wait for the broker's word at the same time: thousands at once would be a burst that brokers throttle or drop. */
 const SUBSCRIBE_CONCURRENCY = 16;
+
+/** Longest topic of a device: prefix, thing id and request id are far shorter. */
+const LONGEST_TOPIC = 1_024;
 
 /** Tells transports of one process apart in their client ids. */
 let transports = 0;
@@ -230,7 +233,8 @@ export class MqttTransport implements Transport {
   }
 
   #onMessage(topic: string, payload: Buffer, retained: boolean): void {
-    const attached = this.#dialect.find(topic, this.#attached);
+    // To find the device takes a look at each of its levels.
+    const attached = topic.length > LONGEST_TOPIC ? undefined : this.#dialect.find(topic, this.#attached);
     const route = attached === undefined ? undefined : this.#dialect.route(attached.target, topic);
     if (attached === undefined || route === undefined) {
       this.#deps.malformed("Topic", topic);
@@ -239,6 +243,10 @@ export class MqttTransport implements Transport {
     // The daemon retains nothing: a retained message is somebody's leftover, and says nothing about now.
     if (retained && route.kind !== "ConnectorStatus") {
       this.#deps.malformed("Retained", topic);
+      return;
+    }
+    if (payload.length > LONGEST_MESSAGE) {
+      this.#deps.malformed("TooLong", topic);
       return;
     }
     const inbound: Inbound = { ...route, payload: payload.toString("utf8") };

@@ -25,7 +25,7 @@ import type { CommandTimings } from "./commands.ts";
 import { METRICS_FEATURE, readConnectorStatus } from "./envelope.ts";
 import { takeEvent, type FeedHost } from "./feed.ts";
 import { Identity } from "./identity.ts";
-import { Inventory } from "./inventory.ts";
+import { Inventory, MOST_CHARACTERS, MOST_CONTAINERS } from "./inventory.ts";
 import type { InventorySync } from "./inventory-sync.ts";
 import { Metering } from "./metering.ts";
 import { Outbox, type SentRequest } from "./outbox.ts";
@@ -69,6 +69,8 @@ export interface SessionDeps {
 /** A word of the device that is younger than this counts as a sign that it is there, ms. */
 const FRESH_MS = 30_000;
 
+const TOO_MUCH = `the device publishes more than ${MOST_CONTAINERS} containers, or configurations of more than ${MOST_CHARACTERS} characters in all: nothing is done on it until some are removed`;
+
 export class KantoSession implements DeviceSession {
   readonly targetKey: string;
   readonly target: KantoTarget;
@@ -87,6 +89,7 @@ export class KantoSession implements DeviceSession {
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   readonly #settlement = new Settlement();
   readonly #feedHost: FeedHost = {
+    askable: () => this.#link.traits.inventory !== "Watch",
     changed: (externalId, container) => {
       this.#runner.noteChange(externalId);
       this.#emitContainer(externalId, container);
@@ -96,12 +99,17 @@ export class KantoSession implements DeviceSession {
     doubtful: (reason) => (this.#synced || !this.#sync.pending ? this.resync(reason) : undefined),
     malformed: (kind) => this.#malformed(kind),
     usage: (value) => this.#metering.reported(value),
+    tooMuch: () => this.#onTooMuch(),
   };
   /** Subscribed on the open connection. */
   #online = false;
   #closed = false;
   #synced = false;
   #syncCount = 0;
+  /** Something was left out of the inventory, in the last pass or since: what is absent from it may be there all the same. */
+  #incomplete = false;
+  /** As above, since the present pass began. */
+  #leftOut = false;
   /** Inventories forced on this connection without the fence. */
   #unfenced = 0;
   readonly #watchful: WriteFence;
@@ -158,7 +166,7 @@ export class KantoSession implements DeviceSession {
     });
     this.#standing = new Standing(clock, options.probeTimeoutMs, this.#presence, this.#slot, {
       online: () => this.#online,
-      synced: () => this.#synced,
+      synced: () => this.#complete,
       problem: () => this.#problem,
       brokerMessage: () => deps.brokerMessage(),
       changed: (state) => this.#emit({ type: "Connection", state }),
@@ -186,7 +194,7 @@ export class KantoSession implements DeviceSession {
       connection: this.#standing.connection(),
       ...(lastSeenMs !== undefined && { lastSeenMs }),
       ...(message !== undefined && { message }),
-      synced: this.#synced,
+      synced: this.#complete,
       syncCount: this.#syncCount,
       ...(this.#problem !== undefined && !this.#synced && { obstacle: this.#problem }),
       containers: this.#inventory.list(),
@@ -208,7 +216,7 @@ export class KantoSession implements DeviceSession {
       brokerMessage: this.#deps.brokerMessage(),
       flight: this.#slot.flight,
       believed: this.#presence.believed,
-      synced: this.#synced,
+      synced: this.#complete,
       problem: this.#problem,
       has: (externalId) => this.#inventory.get(externalId) !== undefined,
     });
@@ -321,7 +329,7 @@ export class KantoSession implements DeviceSession {
         return;
       case "Event":
         this.#presence.heard();
-        takeEvent(inbound.payload, this.#inventory, this.#sync, this.#feedHost);
+        takeEvent(this.target.thingId, inbound.payload, this.#inventory, this.#sync, this.#feedHost);
         return;
       case "ConnectorStatus":
         this.#onConnectorStatus(inbound.payload);
@@ -419,12 +427,28 @@ export class KantoSession implements DeviceSession {
       this.#unfenced += 1;
     }
     if (!this.#outbox.hasRoom(this.#options.observeIntervalMs)) return undefined;
+    this.#leftOut = false;
     return this.#link.traits.inventory === "Announce" ? this.#identity.announceFresh() : this.#outbox.fetch();
   }
 
   #knock(): void {
     if (this.#link.traits.inventory === "Announce") this.#announceFresh();
     else this.#presence.probe(true);
+  }
+
+  /** The inventory can be believed also for what is absent from it. */
+  get #complete(): boolean {
+    return this.#synced && !this.#incomplete;
+  }
+
+  /** More than is kept of one device: nothing is done to it until that has changed, for nothing can be known to be absent. */
+  #onTooMuch(): void {
+    this.#malformed("TooMuch");
+    const before = this.#incomplete;
+    this.#incomplete = true;
+    this.#leftOut = true;
+    this.#problem = TOO_MUCH;
+    if (!before) this.#standing.show();
   }
 
   #proven(seq: number): void {
@@ -441,7 +465,8 @@ export class KantoSession implements DeviceSession {
     const removed = gone.flatMap((externalId) => this.#inventory.remove(externalId) ?? []);
     this.#synced = true;
     this.#syncCount += 1;
-    this.#problem = undefined;
+    this.#incomplete = this.#leftOut;
+    this.#problem = this.#incomplete ? TOO_MUCH : undefined;
     const asked = this.#settlement.inventoryCame(announcedSeq);
     for (const container of removed) this.#emitContainer(container.externalId, container);
     this.#standing.show();

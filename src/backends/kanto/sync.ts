@@ -78,6 +78,11 @@ export class Sync implements InventorySync {
     return this.#pass !== undefined || this.#wanted;
   }
 
+  /** What is published in full now answers an announcement of ours: it is what there is, whatever was known before. */
+  get collecting(): boolean {
+    return this.#pass !== undefined && this.#pass.announcedSeq > 0 && !this.#pass.factorySeen;
+  }
+
   /** Wants a pass whose announcement has a number above `afterSeq`; one under way that began later serves. */
   request(afterSeq: number, calm = false): void {
     if (this.#pass !== undefined) {

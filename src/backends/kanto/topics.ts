@@ -11,6 +11,14 @@ const CONTAINERS_SUFFIX = ":edge:containers";
 /** `namespace:name`, neither empty; a thing id without a colon makes the daemon register `plain::edge:containers`. */
 const GATEWAY_ID = /^[^:/+#\s]+:[^/+#\s]+$/;
 
+/**
+ * Whether a text can be one level of a topic everywhere: printable ASCII without the characters that mean something. Brokers hang up on
+ * control characters and on what is no Unicode (MQTT 3.1.1, 1.5.3), and so would the device's on the daemon.
+ */
+export function isTopicLevel(text: string): boolean {
+  return /^[!"$-*,-.0-~]{1,256}$/.test(text);
+}
+
 /** A device as addressed on a broker. */
 export interface KantoTarget {
   /** Put before every topic; empty where the broker carries a single device. */

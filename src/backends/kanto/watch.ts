@@ -81,6 +81,9 @@ export class Watch implements InventorySync {
     this.#host = host;
   }
 
+  /** Nothing can be asked for: what is published is all there is. */
+  readonly collecting = true;
+
   get pending(): boolean {
     return this.#wanted !== undefined;
   }

@@ -161,9 +161,9 @@ export const REASON_DOCS: readonly ReasonSection[] = [
   },
   {
     title: "SecretExposure",
-    text: "Present where Secret values are passed to a vendor that shows them to others.",
+    text: "Present where values from Secrets are passed to a vendor that shows them to others; the message names the variables and fields.",
     reasons: {
-      ReadableAtVendor: "Whoever may read the vendor's API can read them.",
+      ReadableAtVendor: "Whoever may read the vendor's API, or a Kanto device's broker, can read them.",
     } satisfies Meanings<typeof SECRET_EXPOSURE>,
   },
   {

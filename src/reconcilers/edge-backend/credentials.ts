@@ -1,7 +1,7 @@
 /** The Secrets and ConfigMaps behind an EdgeBackend's connection, resolved. Values go nowhere but into the connection. */
 import type { AccountCredentials } from "../../backends/contract.ts";
 import type { EdgeBackend } from "../../crds/edge-backend.ts";
-import type { References, ValueData, ValueKind } from "../references.ts";
+import { NotText, type References, type ValueData, type ValueKind } from "../references.ts";
 
 /** The credentials, or what is missing. */
 export type ResolvedCredentials =
@@ -40,7 +40,7 @@ export async function resolveCredentials(object: EdgeBackend, references: Refere
     const { kind = "Secret", name, key = "ca.crt" } = tls.caRef;
     const data = await load(kind, name);
     if (data === undefined) return notFound(kind, namespace, name);
-    const ca = data.get(key);
+    const ca = pemAt(data, key);
     if (ca === undefined) return keyMissing(kind, namespace, name, key);
     if (!ca.includes("-----BEGIN CERTIFICATE-----")) return notPem(kind, namespace, name, key, "a PEM certificate");
     credentials.ca = ca;
@@ -49,8 +49,8 @@ export async function resolveCredentials(object: EdgeBackend, references: Refere
     const { name } = tls.clientCertSecretRef;
     const data = await load("Secret", name);
     if (data === undefined) return notFound("Secret", namespace, name);
-    const cert = data.get("tls.crt");
-    const key = data.get("tls.key");
+    const cert = pemAt(data, "tls.crt");
+    const key = pemAt(data, "tls.key");
     if (cert === undefined) return keyMissing("Secret", namespace, name, "tls.crt");
     if (key === undefined) return keyMissing("Secret", namespace, name, "tls.key");
     if (!cert.includes("-----BEGIN CERTIFICATE-----"))
@@ -70,6 +70,8 @@ function takeLogin(data: ValueData, credentials: AccountCredentials): Problem | 
   const password = data.get("password");
   if (username === undefined) return { missing: "username" };
   if (password === undefined) return { missing: "password" };
+  if (username instanceof NotText || password instanceof NotText)
+    return { malformed: "username or password is not UTF-8 text" };
   // A line feed at the end is what `echo` leaves; no broker password ends so, and it makes every login fail.
   if (/[\r\n]$/.test(password) || /[\r\n]$/.test(username))
     return { malformed: "username or password ends with a line break" };
@@ -82,11 +84,18 @@ function takeLogin(data: ValueData, credentials: AccountCredentials): Problem | 
 function takeKey(data: ValueData, key: string, credentials: AccountCredentials): Problem | undefined {
   const value = data.get(key);
   if (value === undefined) return { missing: key };
+  if (value instanceof NotText) return { malformed: `${key} is not UTF-8 text` };
   if (/[\r\n]$/.test(value)) return { malformed: `${key} ends with a line break` };
   if (!/^[\x21-\x7e]+$/.test(value))
     return { malformed: `${key} is empty or has characters that no HTTP header takes` };
   credentials.apiKey = value;
   return undefined;
+}
+
+/** A certificate or key, as far as it is text: comments before it may be in any encoding. */
+function pemAt(data: ValueData, key: string): string | undefined {
+  const value = data.get(key);
+  return value instanceof NotText ? value.lossy : value;
 }
 
 function notFound(kind: ValueKind, namespace: string, name: string): ResolvedCredentials {

@@ -14,6 +14,7 @@ import { recordFailure } from "./observe.ts";
 import { fingerprint, type ContainerMemory } from "./memory.ts";
 import type { Step, TrialFailure } from "./plan/types.ts";
 import type { Scope, Target } from "./scope.ts";
+import { announceDrift } from "./drift.ts";
 import { computeStatus } from "./status.ts";
 
 /** What the pass must do after acting. */
@@ -119,10 +120,11 @@ async function journal(scope: Scope, operation: Operation, env: Environment): Pr
   scope.operation = operation;
   const type = scope.plan?.step.type;
   if (type === "Restart" || type === "Recreate" || type === "Swap") delete scope.restartRequest;
-  const { object } = await env.statusWriter.write(env.resources.containers, scope.object, computeStatus(scope), {
-    atVersion: true,
-  });
+  const before = scope.object.status;
+  const after = computeStatus(scope);
+  const { object } = await env.statusWriter.write(env.resources.containers, scope.object, after, { atVersion: true });
   scope.object = object;
+  announceDrift(scope, before, after, env);
 }
 
 function adopt(scope: Scope, target: Target, externalId: string, env: Environment): Acted {

@@ -31,13 +31,15 @@ export function conditionsOf(scope: Scope): ConditionInput[] {
   if (verdict.stalled !== undefined) conditions.push({ type: "Stalled", status: "True", ...verdict.stalled });
   const image = imageCondition(scope);
   if (image !== undefined) conditions.push(image);
-  if (scope.secretEnv.length > 0 && scope.target?.planner.exposesEnv === true)
+  if (scope.exposed.length > 0) {
+    const [shown, more] = [scope.exposed.slice(0, 10), scope.exposed.length - 10];
     conditions.push({
       type: "SecretExposure",
       status: "True",
       reason: "ReadableAtVendor",
-      message: `whoever may read the vendor's API reads the values of ${scope.secretEnv.slice(0, 10).join(", ")}`,
+      message: `whoever may read the vendor's API or broker reads the values of ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`,
     });
+  }
   const lease = leaseCondition(scope);
   if (lease !== undefined) conditions.push(lease);
   if (scope.suspendedBy !== undefined)
@@ -160,7 +162,7 @@ function fromPlan(scope: Scope, plan: Plan): Verdict {
   if (plan.primary === undefined)
     return isSuspended(scope)
       ? { ready: { status: "False", reason: "Progressing", message: "not on the device; suspended" } }
-      : { ready: { status: "False", reason: "Progressing", message: stepMessage(plan.step) ?? "not on the device" } };
+      : { ready: { status: "False", reason: "Progressing", message: stepMessage(plan.step) ?? absence(plan) } };
   const run = fromRunState(scope, plan.primary);
   // Suspended before this generation was applied: it runs well, but it is not what the spec says.
   return steady || plan.differences.length === 0 || run.ready.status !== "True"
@@ -172,6 +174,10 @@ function fromPlan(scope: Scope, plan: Plan): Verdict {
           message: `not applied while suspended: ${paths(plan.differences)}`,
         },
       };
+}
+
+function absence(plan: Plan): string {
+  return plan.drifted ? "removed from the device by others; driftPolicy Report leaves it so" : "not on the device";
 }
 
 function isSuspended(scope: Scope): boolean {

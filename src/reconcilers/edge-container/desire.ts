@@ -3,14 +3,20 @@ import type { DesiredContainer, FieldProblem, Planner } from "../../backends/con
 import type { EdgeContainer, EdgeContainerSpec } from "../../crds/edge-container.ts";
 import type { Environment } from "../environment.ts";
 import type { Acceptance, Scope } from "./scope.ts";
-import { resolveEnv, resolveRegistryAuth, resolveText, type ReferenceProblem } from "./values.ts";
+import { resolveDecryption, resolveEnv, resolveRegistryAuth, resolveText, type ReferenceProblem } from "./values.ts";
 
 /** Fills `desired`, `hash`, `ignored` and `acceptance` of the scope. Rejects only if the API server cannot be asked. */
 export async function desire(scope: Scope, planner: Planner, env: Environment): Promise<void> {
   const namespace = scope.object.metadata.namespace ?? "";
-  const resolved = await resolveEnv(scope.object.spec, namespace, env.references);
+  const { spec } = scope.object;
+  const resolved = await resolveEnv(spec, namespace, env.references);
   if (!resolved.ok) {
     scope.acceptance = { accepted: false, kind: "Waiting", ...resolved.problem };
+    return;
+  }
+  const keys = await resolveDecryption(spec, namespace, env.references);
+  if (!keys.ok) {
+    scope.acceptance = { accepted: false, kind: "Waiting", ...keys.problem };
     return;
   }
   const extra = await resolveExtra(scope, planner, namespace, env);
@@ -19,11 +25,11 @@ export async function desire(scope: Scope, planner: Planner, env: Environment): 
     return;
   }
   const desired = {
-    ...desiredContainer(scope.object, scope.settings.desiredState, resolved.env),
+    ...desiredContainer(scope.object, scope.settings.desiredState, resolved.env, keys.decryption),
     ...extra.values,
   };
   scope.desired = desired;
-  scope.secretEnv = [...resolved.fromSecret].sort();
+  scope.exposed = exposedBy(planner, resolved.fromSecret, keys.decryption);
   scope.hash = env.hashKey.hash(planner.identity(desired));
   if (scope.settings.policy.managementPolicy === "Observe") return;
   const problems = [...strategyProblems(scope.object.spec, planner), ...planner.validate(desired)];
@@ -75,6 +81,20 @@ async function resolveExtra(
   return { ok: true, values };
 }
 
+/** What the vendor shows to others of what Secrets hold. */
+function exposedBy(
+  planner: Planner,
+  fromSecret: ReadonlySet<string>,
+  decryption: DesiredContainer["decryption"],
+): readonly string[] {
+  if (!planner.exposesEnv) return [];
+  const { keys = [], recipients = [] } = decryption ?? {};
+  return [
+    ...(keys.length + recipients.length > 0 ? ["backendOptions.kanto.decryption"] : []),
+    ...[...fromSecret].sort(),
+  ];
+}
+
 /** Where two containers cannot exist side by side there is none to keep, and none to go back to. Pure. */
 export function strategyProblems(spec: EdgeContainerSpec, planner: Planner): FieldProblem[] {
   const { type, rollbackOnFailure } = spec.updateStrategy ?? {};
@@ -102,12 +122,14 @@ export function desiredContainer(
   object: EdgeContainer,
   state: DesiredContainer["state"],
   env: DesiredContainer["env"],
+  decryption?: DesiredContainer["decryption"],
 ): DesiredContainer {
   return {
     name: object.spec.name ?? object.metadata.name,
     image: object.spec.image ?? "",
     state,
     env,
+    ...(decryption !== undefined && { decryption }),
     spec: object.spec,
   };
 }

@@ -119,7 +119,7 @@ function newScope(object: EdgeContainer, memory: ContainerMemory, env: Environme
     readOnly: env.options.readOnly,
     acceptance: { accepted: true },
     ignored: [],
-    secretEnv: [],
+    exposed: [],
     keepsReadiness: false,
     ...(object.spec.suspend === true && { suspendedBy: "spec.suspend is set" }),
     ...(env.options.readOnly && { suspendedBy: "the operator runs with --read-only" }),

@@ -4,6 +4,7 @@ import { statusPatch, type Urgency } from "../../controller/status-writer.ts";
 import type { EdgeContainerStatus } from "../../crds/edge-container.ts";
 import type { Environment } from "../environment.ts";
 import { CONFLICT_STALLS_AFTER_MS, deviceMissingSince } from "./conditions.ts";
+import { announceDrift, isNewDrift } from "./drift.ts";
 import type { ContainerMemory } from "./memory.ts";
 import { restartPatienceMs } from "./run-verdict.ts";
 import type { Scope } from "./scope.ts";
@@ -45,7 +46,8 @@ function countRental(scope: Scope, since: string | undefined, env: Environment):
  * Most commands are answered within moments, and then "in progress" is a write that the next one overtakes: it waits for the
  * outcome, for a second in all however many commands follow each other. Until then the old observedGeneration says that the
  * wish was not yet looked at, which `kubectl wait` understands as not ready. Never held: a create, which takes as long as its
- * image does and whose journal is its safety, a failure, and the answer to an annotation, which would be asked again.
+ * image does and whose journal is its safety, a failure, what somebody else did to the container, and the answer to an annotation,
+ * which would be asked again.
  *
  * @returns ms that are left to wait; 0: write now. Notes in `memory` since when it waits.
  */
@@ -57,7 +59,11 @@ export function holdMs(
 ): number {
   const { sent } = memory;
   const overtaken =
-    sent !== undefined && sent.kind !== "Create" && memory.unsaved === undefined && sameAnswers(before, after);
+    sent !== undefined &&
+    sent.kind !== "Create" &&
+    memory.unsaved === undefined &&
+    !isNewDrift(before, after) &&
+    sameAnswers(before, after);
   if (!overtaken) return 0;
   memory.heldSinceMs ??= nowMs;
   return Math.max(0, memory.heldSinceMs + OUTCOME_HOLD_MS - nowMs);
@@ -77,7 +83,7 @@ export function urgencyOf(before: EdgeContainerStatus | undefined, after: EdgeCo
     before?.backoff?.nextRetryTime !== after.backoff?.nextRetryTime
   )
     return "urgent";
-  if (!sameAnswers(before, after)) return "urgent";
+  if (!sameAnswers(before, after) || isNewDrift(before, after)) return "urgent";
   if (before?.external?.id !== after.external?.id && after.operation === undefined && before?.operation === undefined)
     return "urgent";
   for (const type of ["Ready", "Reconciling", "Stalled", "Suspended", "Accepted"]) {
@@ -104,6 +110,7 @@ function announce(
       env.events.record(scope.object, "Warning", change.reason, change.message);
   }
   announceWaits(scope, before, after, env);
+  announceDrift(scope, before, after, env);
   const now = findCondition(after.conditions, "Ready");
   const old = findCondition(before?.conditions, "Ready");
   const failing = now?.status === "False" && now.reason !== "Progressing" && now.reason !== "Rejected";

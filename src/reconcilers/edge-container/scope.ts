@@ -50,8 +50,8 @@ export interface Scope {
   backendProblem?: string;
   desired?: DesiredContainer;
   hash?: string;
-  /** Names of variables whose values come from a Secret. */
-  secretEnv: readonly string[];
+  /** Variables and fields whose values come from Secrets and can be read back at the vendor. */
+  exposed: readonly string[];
   /** The device's offlineReadiness is LastKnown: what was Ready stays so while the device is offline. */
   keepsReadiness: boolean;
   ignored: readonly FieldProblem[];

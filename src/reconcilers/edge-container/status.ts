@@ -8,6 +8,7 @@ import type { DesiredContainer, ObservedContainer } from "../../backends/contrac
 import { conditionsOf } from "./conditions.ts";
 import { rentedSince } from "./rental.ts";
 import { restartExpected } from "./run-verdict.ts";
+import type { Plan } from "./plan/types.ts";
 import type { Scope, StandingFailure, Target } from "./scope.ts";
 
 /** The whole status as it should stand. */
@@ -79,6 +80,7 @@ function observedPart(
   if (primary === undefined)
     return {
       ...(before.applied !== undefined && { applied: before.applied }),
+      ...driftOf(scope.plan),
       ...(before.observedAt !== undefined && { observedAt: before.observedAt }),
     };
   const { plan, desired, hash, runs, target } = scope;
@@ -106,18 +108,20 @@ function observedPart(
     ...(lastState !== undefined && { lastState }),
     restartCount: runs?.restartCount ?? 0,
     restartCountSource: primary.restartCount === undefined ? "Derived" : "Backend",
-    ...(plan?.drifted === true &&
-      plan.differences.length > 0 && {
-        drift: {
-          fields: plan.differences.slice(0, 32).map(({ path, desired: wanted, observed }) => ({
-            path,
-            desired: text(wanted, 256),
-            observed: text(observed, 256),
-          })),
-        },
-      }),
+    ...driftOf(plan),
     ...(before.observedAt !== undefined && { observedAt: before.observedAt }),
   };
+}
+
+/** What somebody else did, until it is mended. */
+function driftOf(plan: Plan | undefined): Pick<EdgeContainerStatus, "drift"> {
+  if (plan?.drifted !== true || plan.differences.length === 0) return {};
+  const fields = plan.differences.slice(0, 32).map(({ path, desired, observed }) => ({
+    path,
+    desired: text(desired, 256),
+    observed: text(observed, 256),
+  }));
+  return { drift: { fields } };
 }
 
 /** What is rolled out now; the run state counts as reached once it was, also if it is otherwise later. */

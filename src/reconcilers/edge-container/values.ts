@@ -1,7 +1,11 @@
-/** Resolves the references of a spec to values: env, envFrom. A missing one is a wait, not an error: a sibling may bring it. */
-import type { RegistryAuth } from "../../backends/contract.ts";
+/**
+ * Resolves the references of a spec to values: env, envFrom, keys of encrypted images, scripts, registry logins. A missing one is a wait, not an error: a sibling may
+ * bring it.
+ */
+import type { DesiredContainer, RegistryAuth } from "../../backends/contract.ts";
 import type { EdgeContainerSpec } from "../../crds/edge-container.ts";
-import type { References, ValueData, ValueKind } from "../references.ts";
+import type { SecretKeyRef } from "../../crds/references.ts";
+import { NotText, type References, type ValueData, type ValueKind } from "../references.ts";
 import { authFor, DOCKER_CONFIG_KEY } from "./registry-auth.ts";
 
 /** A reference that cannot be resolved now; becomes Accepted=False with Reconciling WaitingForReference. */
@@ -14,7 +18,16 @@ export interface ReferenceProblem {
 /** Values, or what is missing. */
 export type ResolvedEnv =
   | { ok: true; env: { name: string; value: string }[]; fromSecret: ReadonlySet<string> }
-  | { ok: false; problem: ReferenceProblem };
+  | Unresolved;
+
+/** Something is missing. */
+export interface Unresolved {
+  ok: false;
+  problem: ReferenceProblem;
+}
+
+/** Keys and recipients, or what is missing. */
+export type ResolvedDecryption = { ok: true; decryption?: DesiredContainer["decryption"] } | Unresolved;
 
 /** A reference that a spec makes. */
 export interface ValueReference {
@@ -37,6 +50,8 @@ export function referencesOf(spec: EdgeContainerSpec): ValueReference[] {
     add("Secret", entry.valueFrom?.secretKeyRef?.name);
     add("ConfigMap", entry.valueFrom?.configMapKeyRef?.name);
   }
+  const { keys = [], recipients = [] } = spec.backendOptions?.kanto?.decryption ?? {};
+  for (const { name } of [...keys, ...recipients]) add("Secret", name);
   add("Secret", spec.startupScript?.secretKeyRef?.name);
   add("ConfigMap", spec.startupScript?.configMapKeyRef?.name);
   for (const { name } of spec.imagePullSecrets ?? []) add("Secret", name);
@@ -71,7 +86,10 @@ export async function resolveEnv(
       if (reference.optional === true) continue;
       return missing(kind, namespace, reference.name);
     }
-    for (const [name, value] of data) put(`${source.prefix ?? ""}${name}`, value, kind === "Secret");
+    for (const [name, value] of data) {
+      if (value instanceof NotText) return notText(namespace, reference.name, name);
+      put(`${source.prefix ?? ""}${name}`, value, kind === "Secret");
+    }
   }
   for (const entry of spec.env ?? []) {
     const secretRef = entry.valueFrom?.secretKeyRef;
@@ -89,6 +107,7 @@ export async function resolveEnv(
         ? missing(kind, namespace, reference.name)
         : missingKey(kind, namespace, reference.name, reference.key, data);
     }
+    if (value instanceof NotText) return notText(namespace, reference.name, reference.key);
     put(entry.name, value, kind === "Secret");
   }
   return { ok: true, env: [...values].map(([name, value]) => ({ name, value })), fromSecret };
@@ -99,12 +118,13 @@ export async function resolveText(
   source: NonNullable<EdgeContainerSpec["startupScript"]>,
   namespace: string,
   references: References,
-): Promise<{ ok: true; text: string | undefined } | { ok: false; problem: ReferenceProblem }> {
+): Promise<{ ok: true; text: string | undefined } | Unresolved> {
   const reference = source.secretKeyRef ?? source.configMapKeyRef;
   if (reference === undefined) return { ok: true, text: source.value };
   const kind: ValueKind = source.secretKeyRef === undefined ? "ConfigMap" : "Secret";
   const data = await references.get(kind, { namespace, name: reference.name });
   const text = data?.get(reference.key);
+  if (text instanceof NotText) return notText(namespace, reference.name, reference.key);
   if (text !== undefined || reference.optional === true) return { ok: true, text };
   return data === undefined
     ? missing(kind, namespace, reference.name)
@@ -116,12 +136,13 @@ export async function resolveRegistryAuth(
   spec: EdgeContainerSpec,
   namespace: string,
   references: References,
-): Promise<{ ok: true; auth: RegistryAuth | undefined } | { ok: false; problem: ReferenceProblem }> {
+): Promise<{ ok: true; auth: RegistryAuth | undefined } | Unresolved> {
   for (const { name } of spec.imagePullSecrets ?? []) {
     const data = await references.get("Secret", { namespace, name });
     if (data === undefined) return missing("Secret", namespace, name);
     const config = data.get(DOCKER_CONFIG_KEY);
     if (config === undefined) return missingKey("Secret", namespace, name, DOCKER_CONFIG_KEY, data);
+    if (config instanceof NotText) return notText(namespace, name, DOCKER_CONFIG_KEY);
     let auth: RegistryAuth | undefined;
     try {
       auth = authFor(spec.image ?? "", config);
@@ -135,18 +156,51 @@ export async function resolveRegistryAuth(
   return { ok: true, auth: undefined };
 }
 
-function missing(kind: ValueKind, namespace: string, name: string): { ok: false; problem: ReferenceProblem } {
+/** backendOptions.kanto.decryption; what is optional and missing is left out. Rejects only if the API server cannot be asked. */
+export async function resolveDecryption(
+  spec: EdgeContainerSpec,
+  namespace: string,
+  references: References,
+): Promise<ResolvedDecryption> {
+  const options = spec.backendOptions?.kanto?.decryption;
+  if (options === undefined) return { ok: true };
+  const texts = async (refs: readonly SecretKeyRef[]): Promise<{ ok: true; texts: string[] } | Unresolved> => {
+    const found: string[] = [];
+    for (const { name, key, optional } of refs) {
+      const data = await references.get("Secret", { namespace, name });
+      const value = data?.get(key);
+      if (value instanceof NotText) return notText(namespace, name, key);
+      if (value !== undefined) found.push(value);
+      else if (optional !== true)
+        return data === undefined
+          ? missing("Secret", namespace, name)
+          : missingKey("Secret", namespace, name, key, data);
+    }
+    return { ok: true, texts: found };
+  };
+  const keys = await texts(options.keys ?? []);
+  if (!keys.ok) return keys;
+  const recipients = await texts(options.recipients ?? []);
+  if (!recipients.ok) return recipients;
+  return { ok: true, decryption: { keys: keys.texts, recipients: recipients.texts } };
+}
+
+function notText(namespace: string, name: string, key: string): Unresolved {
+  return {
+    ok: false,
+    problem: {
+      reason: "SecretMalformed",
+      message: `Secret ${namespace}/${name}: key "${key}" is not UTF-8 text; encode it, e.g. as base64 once more`,
+    },
+  };
+}
+
+function missing(kind: ValueKind, namespace: string, name: string): Unresolved {
   const reason = kind === "Secret" ? "SecretNotFound" : "ConfigMapNotFound";
   return { ok: false, problem: { reason, message: `${kind} ${namespace}/${name} does not exist` } };
 }
 
-function missingKey(
-  kind: ValueKind,
-  namespace: string,
-  name: string,
-  key: string,
-  data: ValueData,
-): { ok: false; problem: ReferenceProblem } {
+function missingKey(kind: ValueKind, namespace: string, name: string, key: string, data: ValueData): Unresolved {
   const reason = kind === "Secret" ? "SecretKeyMissing" : "ConfigMapKeyMissing";
   const keys = [...data.keys()].sort().slice(0, 10).join(", ");
   return {

@@ -8,7 +8,8 @@ import { text } from "./errors.ts";
 import type { Container, ContainerConfig, LogConfig, Resources, RestartPolicy } from "./types.ts";
 
 const NAME = /^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$/;
-const ENV = /^[a-zA-Z_]([a-zA-Z0-9_]*)(|=(.*))$/;
+// Go's dot is everything but a line feed; JavaScript's leaves out three more characters.
+const ENV = /^[a-zA-Z_]([a-zA-Z0-9_]*)(|=([^\n]*))$/;
 const RESERVED_HOST = /^(.+):host_ip(_(.+))?$/;
 const MIN_MEMORY = 3 * 1024 ** 2;
 
@@ -114,17 +115,21 @@ export function validateResources(resources: Resources | undefined): void {
   );
 }
 
+/** Second names of a number, which golang.org/x/sys/unix does not know (its signalList has one name for each). */
+const SECOND_NAMES = new Set(["SIGIOT", "SIGPOLL"]);
+const KNOWN = Object.entries(constants.signals).filter(([name]) => !SECOND_NAMES.has(name));
+
 /** Number of a signal given by name (`SIGTERM`) or as decimal text (`15`); 0 for an unknown one. */
 export function signalNumber(signal: string): number {
   if (/^[+-]?\d+$/.test(signal)) {
     return Number(signal);
   }
-  return Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0;
+  return KNOWN.find(([name]) => name === signal)?.[1] ?? 0;
 }
 
 /** Name of a signal number as the daemon's texts show it. */
 export function signalName(signal: number): string {
-  return Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? `signal ${signal}`;
+  return KNOWN.find(([, number]) => number === signal)?.[0] ?? `signal ${signal}`;
 }
 
 export function validateStopOptions(options: StopOptions): void {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { annotatedSchema } from "../../../src/crds/generate/openapi.ts";
 import { problemsOf, SCHEMAS } from "../../../src/crds/parse.ts";
 import { edgePath, KubeAdmin, messageOf } from "../../kube-admin.ts";
-import { arbitraryOf, withMistake } from "./arbitrary.ts";
+import { arbitraryOf, withMistake } from "../../support/arbitrary-crd.ts";
 import { PLURALS, type Kind } from "./objects.ts";
 
 let kube: KubeAdmin;

@@ -185,9 +185,51 @@ describe("bad input", () => {
       "the new value on the device",
     );
     const object = await world.condition("web", "Ready", "True");
+    expect(conditionOf(object, "SecretExposure")).toMatchObject({ status: "True", reason: "ReadableAtVendor" });
+    expect(conditionOf(object, "SecretExposure")?.message).toMatch(/TOKEN$/);
     expect(JSON.stringify(object)).not.toContain(secretValue);
     expect(JSON.stringify(await eventsOf("web"))).not.toContain(secretValue);
     expect(operator.stdout + operator.stderr).not.toContain(secretValue);
+  });
+
+  test("of bytes that are no text waits for a Secret that is; keys of an encrypted image reach the device, and are shown nowhere", async () => {
+    const site = await world.site("press");
+    const operator = world.operator();
+    const secrets = `/api/v1/namespaces/${world.namespace}/secrets`;
+    await world.admin.create(secrets, {
+      metadata: { name: "creds" },
+      data: { token: Buffer.from([0xff, 0xfe]).toString("base64") },
+      stringData: { key: "/keys/k.pem:swordfish", recipient: "pkcs7:/keys/c.crt" },
+    });
+    await world.container("web", site, {
+      env: [
+        { name: "PLAIN", value: "1" },
+        { name: "TOKEN", valueFrom: { secretKeyRef: { name: "creds", key: "token" } } },
+      ],
+      backendOptions: {
+        kanto: {
+          decryption: {
+            keys: [{ name: "creds", key: "key" }],
+            recipients: [
+              { name: "creds", key: "recipient" },
+              { name: "creds", key: "none", optional: true },
+            ],
+          },
+        },
+      },
+    });
+    const refused = await world.condition("web", "Accepted", "False", "SecretMalformed");
+    expect(conditionOf(refused, "Accepted")?.message).toContain('"token"');
+    expect(everCreated(site, "web")).toEqual([]);
+    await world.admin.patch(`${secrets}/creds`, { stringData: { token: "text" } });
+    const object = await world.condition("web", "Ready", "True");
+    expect(existing(site, "web")[0]?.config).toMatchObject({
+      decryption: { keys: ["/keys/k.pem:swordfish"], recipients: ["pkcs7:/keys/c.crt"] },
+    });
+    expect(conditionOf(object, "SecretExposure")?.message).toMatch(/backendOptions\.kanto\.decryption, TOKEN$/);
+    expect(conditionOf(object, "Synced")).toMatchObject({ status: "True" });
+    const said = JSON.stringify(object) + JSON.stringify(await eventsOf("web")) + operator.stdout + operator.stderr;
+    expect(said).not.toMatch(/swordfish|k\.pem/);
   });
 
   test("of a broker that is not there makes the EdgeBackend say so, and heals by itself", async () => {

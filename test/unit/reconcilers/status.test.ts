@@ -83,7 +83,7 @@ function scopeOf(situation: Situation): Scope {
     readOnly: false,
     acceptance: { accepted: true },
     ignored: [],
-    secretEnv: [],
+    exposed: [],
     keepsReadiness: false,
     target: {
       planner: modelPlanner,

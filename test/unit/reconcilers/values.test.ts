@@ -1,17 +1,18 @@
 import { expect, test } from "vitest";
 import { ApiError } from "../../../src/kube/errors.ts";
 import { canonical, HashKey } from "../../../src/reconcilers/hash.ts";
-import { References, type ValueKind, type ValueSource } from "../../../src/reconcilers/references.ts";
-import { referencesOf, resolveEnv } from "../../../src/reconcilers/edge-container/values.ts";
+import { NotText, References, type ValueKind, type ValueSource } from "../../../src/reconcilers/references.ts";
+import { referencesOf, resolveDecryption, resolveEnv } from "../../../src/reconcilers/edge-container/values.ts";
+import { decode } from "../../../src/reconcilers/values-source.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 
 /** Objects in memory, with every read counted; `watched` says whether a metadata-only watch runs. */
 class Objects implements ValueSource {
-  readonly data = new Map<string, { values: Record<string, string>; version: number }>();
+  readonly data = new Map<string, { values: Record<string, string | NotText>; version: number }>();
   watched = true;
   reads = 0;
 
-  set(kind: ValueKind, name: string, values: Record<string, string>): void {
+  set(kind: ValueKind, name: string, values: Record<string, string | NotText>): void {
     const version = (this.data.get(`${kind}/line/${name}`)?.version ?? 0) + 1;
     this.data.set(`${kind}/line/${name}`, { values, version });
   }
@@ -140,4 +141,49 @@ test("a hash is keyed, names its key, and does not depend on the order of member
   expect(other.hash({ a: 1 })).not.toBe(key.hash({ a: 1 }));
   expect(canonical({ a: undefined })).toBe("{}");
   expect(() => new HashKey(Buffer.alloc(31))).toThrow(RangeError);
+});
+
+test("bytes that are no UTF-8 text are no value, wherever they are asked for", async () => {
+  const bytes = decode(Buffer.from([0x61, 0xff]).toString("base64"));
+  expect(bytes).toBeInstanceOf(NotText);
+  expect(decode(Buffer.from("é\0").toString("base64"))).toBe("é\0");
+  const { objects, references } = setUp();
+  objects.set("Secret", "creds", { token: bytes });
+  const ref = { name: "creds", key: "token" };
+  const malformed = { ok: false, problem: { reason: "SecretMalformed" } };
+  const one = { ...spec, env: [{ name: "T", valueFrom: { secretKeyRef: ref } }] };
+  const all = { ...spec, envFrom: [{ secretRef: { name: "creds" } }] };
+  const keys = { ...spec, backendOptions: { kanto: { decryption: { keys: [ref] } } } };
+  expect(await resolveEnv(one, "line", references)).toMatchObject(malformed);
+  expect(await resolveEnv(all, "line", references)).toMatchObject(malformed);
+  expect(await resolveDecryption(keys, "line", references)).toMatchObject(malformed);
+});
+
+test("keys of an encrypted image are resolved in their order; an optional one may be missing", async () => {
+  const { objects, references } = setUp();
+  const decryption = {
+    keys: [
+      { name: "k", key: "a" },
+      { name: "k", key: "none", optional: true },
+      { name: "k", key: "b" },
+    ],
+    recipients: [{ name: "r", key: "c" }],
+  };
+  const wanted = { ...spec, backendOptions: { kanto: { decryption } } };
+  expect(referencesOf(wanted)).toEqual([
+    { kind: "Secret", name: "k" },
+    { kind: "Secret", name: "r" },
+  ]);
+  expect(await resolveDecryption(wanted, "line", references)).toMatchObject({ problem: { reason: "SecretNotFound" } });
+  objects.set("Secret", "k", { a: "/a", b: "/b:pw" });
+  objects.set("Secret", "r", {});
+  expect(await resolveDecryption(wanted, "line", references)).toMatchObject({
+    problem: { reason: "SecretKeyMissing" },
+  });
+  objects.set("Secret", "r", { c: "pkcs7:/c" });
+  expect(await resolveDecryption(wanted, "line", references)).toEqual({
+    ok: true,
+    decryption: { keys: ["/a", "/b:pw"], recipients: ["pkcs7:/c"] },
+  });
+  expect(await resolveDecryption(spec, "line", references)).toEqual({ ok: true });
 });

@@ -8,7 +8,8 @@
  */
 import { z } from "zod";
 import { parseSize } from "../config.ts";
-import { isSignal, NAME } from "../planner/validate.ts";
+import { isSignal } from "../planner/validate-run.ts";
+import { NAME } from "../planner/validate.ts";
 
 /** Both spellings that the daemon reads: `UNLESS_STOPPED`, which it also writes, and `unless-stopped`. */
 function word<const W extends readonly string[]>(words: W) {

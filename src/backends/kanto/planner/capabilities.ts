@@ -11,7 +11,7 @@ const unsupported = (path: string, note: string): Capability => ({ path, level: 
 
 export const CAPABILITIES: readonly Capability[] = [
   native("name", "changed in place; not unique on the device"),
-  native("image", "fully qualified; pulled by the device"),
+  native("image", "fully qualified; pulled by the device; without tag or digest: latest"),
   native("imagePullPolicy=IfNotPresent"),
   unsupported("imagePullPolicy=Always", "an image that the device has is never pulled again: use digests or new tags"),
   unsupported("imagePullPolicy=Never", "the device pulls what it does not have"),
@@ -22,7 +22,10 @@ export const CAPABILITIES: readonly Capability[] = [
   native("desiredState=Paused"),
   unsupported("command", "the image's ENTRYPOINT cannot be replaced"),
   native("args"),
-  native("env", "names of letters, digits and _; no line breaks; HOSTNAME is always set"),
+  native(
+    "env",
+    "names of letters, digits and _; no line feeds; HOSTNAME is always set; values can be read on the device's broker",
+  ),
   native("envFrom", "resolved by Drayage"),
   native("ports", "IPv4"),
   unsupported("ports.protocol=HTTPS", "no TLS before the container"),
@@ -32,7 +35,7 @@ export const CAPABILITIES: readonly Capability[] = [
   unsupported("volumes.readOnly", "no read-only mounts"),
   unsupported("resources.limits.cpu", "no CPU limits"),
   native("resources.limits.memory", "changed in place; whole KiB, at least 3Mi"),
-  native("resources.reservations.memory", "changed in place; whole KiB, at least 3Mi"),
+  native("resources.reservations.memory", "changed in place; whole KiB"),
   native("resources.memorySwap", "changed in place; unset: twice the memory"),
   native("restartPolicy", "changed in place; carried out by the device; unset: UnlessStopped"),
   native("network.mode"),
@@ -50,5 +53,5 @@ export const CAPABILITIES: readonly Capability[] = [
   native("stop.signal"),
   native("stop.timeoutSeconds"),
   native("stop.force", "killed after twice the timeout at the latest"),
-  unsupported("backendOptions.kanto.decryption", "not yet"),
+  native("backendOptions.kanto.decryption", "paths on the device; what the Secrets say can be read on its broker"),
 ];

@@ -65,6 +65,7 @@ export function desiredConfig(desired: DesiredContainer, name = desired.name): K
   const { spec } = desired;
   const network = spec.network ?? {};
   const privileged = spec.securityContext?.privileged ?? false;
+  const { keys = [], recipients = [] } = desired.decryption ?? {};
   return {
     domainName: network.domainname ?? defaultDomainName(name),
     hostName: network.hostname ?? defaultHostName(name),
@@ -87,7 +88,7 @@ export function desiredConfig(desired: DesiredContainer, name = desired.name): K
     portMappings: (spec.ports ?? []).flatMap(portMapping),
     log: desiredLog(spec),
     resources: desiredResources(spec),
-    decryption: { keys: [], recipients: [] },
+    decryption: { keys, recipients },
   };
 }
 
@@ -118,10 +119,12 @@ function desiredLog(spec: Spec): LogConfig {
   const { log: defaults, nonBlockingBufferBytes } = DAEMON_DEFAULTS;
   const logging = spec.logging ?? {};
   const mode = logging.mode === "NonBlocking" ? "NON_BLOCKING" : defaults.mode;
+  const none = logging.driver === "None";
   return {
-    type: logging.driver === "None" ? "NONE" : defaults.type,
-    maxFiles: logging.maxFiles ?? defaults.maxFiles,
-    maxSizeBytes: bytes(logging.maxSize) || defaults.maxSizeBytes,
+    type: none ? "NONE" : defaults.type,
+    // Without output the daemon drops both, which reads as the defaults.
+    maxFiles: (none ? undefined : logging.maxFiles) ?? defaults.maxFiles,
+    maxSizeBytes: (none ? 0 : bytes(logging.maxSize)) || defaults.maxSizeBytes,
     rootDir: logging.rootDir ?? defaults.rootDir,
     mode,
     maxBufferSizeBytes: mode === "NON_BLOCKING" ? bytes(logging.maxBufferSize) || nonBlockingBufferBytes : 0,

@@ -74,6 +74,9 @@ function texts(field: Field, wanted: KantoConfig, config: KantoConfig): Pick<Dif
     const names = differingVariables(wanted.env, config.env).join(", ");
     return { desired: `values as specified of: ${names}`, observed: `other values of: ${names}` };
   }
+  // A key's entry may hold its password.
+  if (field.path === "backendOptions.kanto.decryption")
+    return { desired: "keys and recipients as specified", observed: "other keys or recipients" };
   const show = (from: KantoConfig): string => {
     const value = field.read(from);
     return typeof value === "string" ? value : JSON.stringify(value);
@@ -83,12 +86,13 @@ function texts(field: Field, wanted: KantoConfig, config: KantoConfig): Pick<Dif
 
 /**
  * Everything that needs a new container when it changes. What equals the daemon's default is left out, so that writing it down changes
- * nothing.
+ * nothing; that of host and domain name is made from the container's name.
  */
 export function identity(desired: DesiredContainer): unknown {
-  const bare: DesiredContainer = { ...desired, env: [], spec: { deviceRef: desired.spec.deviceRef } };
-  const wanted = desiredConfig(desired, "");
-  const defaults = desiredConfig(bare, "");
+  const { decryption: _keys, ...rest } = desired;
+  const bare: DesiredContainer = { ...rest, env: [], spec: { deviceRef: desired.spec.deviceRef } };
+  const wanted = desiredConfig(desired);
+  const defaults = desiredConfig(bare);
   const fields = FIELDS.filter((field) => field.effect === "Recreate" && !same(field, wanted, defaults));
   return {
     image: normalImage(desired.image),

@@ -156,6 +156,12 @@ export const FIELDS: readonly Field[] = [
     isSet: (spec) => spec.logging?.rootDir !== undefined,
     read: ({ log }) => log.rootDir,
   },
+  {
+    path: "backendOptions.kanto.decryption",
+    effect: "Recreate",
+    isSet: (spec) => spec.backendOptions?.kanto?.decryption !== undefined,
+    read: ({ decryption }) => [decryption.keys, decryption.recipients],
+  },
   { path: "tty", effect: "Recreate", isSet: (spec) => spec.tty !== undefined, read: ({ tty }) => tty },
   { path: "stdin", effect: "Recreate", isSet: (spec) => spec.stdin !== undefined, read: ({ openStdin }) => openStdin },
 ];

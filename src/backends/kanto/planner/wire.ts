@@ -3,7 +3,7 @@
  * defaults stay its own; enums in the spelling that it writes itself, since for propagationMode it understands no other.
  */
 import type { DesiredContainer, Marker } from "../../contract.ts";
-import { formatSize, type Resources, type RestartPolicy } from "../config.ts";
+import { formatSize, type KantoConfig, type Resources, type RestartPolicy } from "../config.ts";
 import { markerEntry } from "../marker.ts";
 import { desiredConfig, normalImage } from "./desired.ts";
 
@@ -69,15 +69,21 @@ function createConfig(desired: DesiredContainer, marker: Marker): Record<string,
     ...(config.resources.memoryBytes + config.resources.memoryReservationBytes > 0 && {
       resources: wireResources(config.resources),
     }),
+    ...wireDecryption(config.decryption),
   };
+}
+
+/** Left out where there is nothing to say: an empty object would turn the daemon's own keys off. */
+function wireDecryption({ keys, recipients }: KantoConfig["decryption"]): Record<string, unknown> {
+  if (keys.length + recipients.length === 0) return {};
+  return { decryption: { ...list("keys", keys), ...list("recipients", recipients) } };
 }
 
 function wireLog(desired: DesiredContainer): Record<string, unknown> {
   const { log } = desiredConfig(desired);
   return {
     type: log.type,
-    maxFiles: log.maxFiles,
-    ...size("maxSize", log.maxSizeBytes),
+    ...(log.type !== "NONE" && { maxFiles: log.maxFiles, ...size("maxSize", log.maxSizeBytes) }),
     ...(log.rootDir !== "" && { rootDir: log.rootDir }),
     mode: log.mode,
     ...(log.mode === "NON_BLOCKING" && size("maxBufferSize", log.maxBufferSizeBytes)),

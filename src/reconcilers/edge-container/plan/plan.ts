@@ -27,7 +27,7 @@ export function plan(input: PlanInput): Plan {
 
   const { primary } = findOurs(input);
   const observed = primary === undefined ? {} : { primary };
-  const differences = primary === undefined ? [] : diffOf(input, primary);
+  const differences = primary === undefined ? missing(input) : diffOf(input, primary);
   const rolledBack =
     operation === undefined && input.memory.hasFailed === true && (primary === undefined || !fits(input, primary));
   const view = { ...observed, differences, drifted: isDrift(input, differences), ...(rolledBack && { rolledBack }) };
@@ -54,8 +54,10 @@ function planLevel(input: PlanInput): Plan {
   if (primary === undefined) {
     // What has failed is not tried again, also if what it was rolled back to is gone.
     if (hasFailed === true) return { ...bare({ type: "None" }), rolledBack: true };
-    const step = hold(input, planAbsent(input));
-    return { ...bare(step), ...("operation" in step && { operation: step.operation }) };
+    const differences = missing(input);
+    const drifted = isDrift(input, differences);
+    const step = hold(input, isReportedOnly(input, drifted) ? { type: "None" } : planAbsent(input));
+    return { step, differences, drifted, ...("operation" in step && { operation: step.operation }) };
   }
   const rolledBack = hasFailed === true && !fits(input, primary);
   const differences = diffOf(input, primary);
@@ -92,6 +94,19 @@ function diffOf(input: PlanInput, primary: ObservedContainer): readonly Differen
     ({ path }) =>
       !(path === "image" && input.desired.image === "") && !(path === "name" && input.desired.spec.name === undefined),
   );
+}
+
+/** The container of a spec that was rolled out is not on the device any more: somebody removed it. */
+function missing(input: PlanInput): readonly Difference[] {
+  const { desired, memory, policy } = input;
+  if (policy.managementPolicy === "Observe" || memory.applied === undefined || memory.operation !== undefined)
+    return [];
+  return [{ path: "desiredState", desired: desired.state, observed: "Removed", effect: "Recreate" }];
+}
+
+/** Drift is left as it is; asked for explicitly, a restart brings a removed container back. */
+function isReportedOnly({ policy, memory }: PlanInput, drifted: boolean): boolean {
+  return policy.driftPolicy === "Report" && drifted && memory.restartRequest === undefined;
 }
 
 /** Differences from a spec that was applied already, under the same values, are somebody else's doing. */

@@ -14,7 +14,7 @@ export interface Comparison {
   rolledBack?: boolean;
 }
 
-/** The step, and what somebody did to the run state if that is only to be reported. */
+/** The step, and what somebody did to the run state. */
 export interface PresentStep {
   step: Step;
   runDrift?: Difference;
@@ -50,14 +50,13 @@ export function planPresent(
     };
   if (report && comparison.drifted) return { step: { type: "None" } };
   const step = planRunState(input, primary);
-  // Once the wish was reached, whatever it takes to reach it again was somebody else's doing.
-  const moves = step.type !== "None" && step.type !== "Wait";
-  if (report && memory.reached && moves)
-    return {
-      step: { type: "None" },
-      runDrift: { path: "desiredState", desired: input.desired.state, observed: primary.state, effect: "Update" },
-    };
-  return { step };
+  // Once the wish was reached, whatever it takes to reach it again was somebody else's doing; but a container that never ran is a new one.
+  const moves = step.type !== "None" && step.type !== "Wait" && primary.state !== "Created";
+  if (!memory.reached || !moves) return { step };
+  return {
+    step: report ? { type: "None" } : step,
+    runDrift: { path: "desiredState", desired: input.desired.state, observed: primary.state, effect: "Update" },
+  };
 }
 
 /** The one to take over could not start for a stranger's port: foreseen while the other one still runs. */

@@ -41,16 +41,20 @@ describe("readEvent", () => {
   const event = (path: string, value?: unknown, topic = modify): string => JSON.stringify({ topic, path, value });
 
   test("tells features, states, configs, names and removals apart", () => {
-    expect(readEvent(event("/features/Container:a", { x: 1 }))).toEqual({
+    expect(readEvent(THING, event("/features/Container:a", { x: 1 }))).toEqual({
       kind: "Container",
       externalId: "a",
       feature: { x: 1 },
     });
-    expect(readEvent(event("/features/Container:a/properties/status/state", { status: "RUNNING" }))).toMatchObject({
+    expect(
+      readEvent(THING, event("/features/Container:a/properties/status/state", { status: "RUNNING" })),
+    ).toMatchObject({
       kind: "State",
     });
-    expect(readEvent(event("/features/Container:a/properties/status/config", {}))).toMatchObject({ kind: "Config" });
-    expect(readEvent(event("/features/Container:a/properties/status/name", "n"))).toEqual({
+    expect(readEvent(THING, event("/features/Container:a/properties/status/config", {}))).toMatchObject({
+      kind: "Config",
+    });
+    expect(readEvent(THING, event("/features/Container:a/properties/status/name", "n"))).toEqual({
       kind: "Name",
       externalId: "a",
       name: "n",
@@ -60,9 +64,9 @@ describe("readEvent", () => {
       undefined,
       "edge/device:edge:containers/things/twin/commands/delete",
     );
-    expect(readEvent(removed)).toEqual({ kind: "Removed", externalId: "a" });
-    expect(readEvent(event("/features/ContainerFactory", {}))).toEqual({ kind: "Factory" });
-    expect(readEvent(event("/features/Metrics", {}))).toEqual({ kind: "Other" });
+    expect(readEvent(THING, removed)).toEqual({ kind: "Removed", externalId: "a" });
+    expect(readEvent(THING, event("/features/ContainerFactory", {}))).toEqual({ kind: "Factory" });
+    expect(readEvent(THING, event("/features/Metrics", {}))).toEqual({ kind: "Other" });
   });
 
   test.each([
@@ -76,7 +80,7 @@ describe("readEvent", () => {
     event("/features/Container:a", "text"),
     event("/features/Container:a/properties/status/state", 5),
     event("/features/Container:a/properties/status/name", ""),
-  ])("finds %j malformed", (payload) => expect(readEvent(payload)).toBeUndefined());
+  ])("finds %j malformed", (payload) => expect(readEvent(THING, payload)).toBeUndefined());
 
   test("never throws, whatever it is given", () => {
     const json = jsonValue().map((value) => JSON.stringify(value));
@@ -85,7 +89,7 @@ describe("readEvent", () => {
     );
     assert(
       property(oneof(string(), json, damaged), (payload) => {
-        readEvent(payload);
+        readEvent(THING, payload);
         readAnswer(200, payload);
         readIdentity(payload);
       }),

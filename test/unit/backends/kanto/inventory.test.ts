@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Inventory } from "../../../../src/backends/kanto/inventory.ts";
 import { markerEntry } from "../../../../src/backends/kanto/marker.ts";
-import { readTrace, replay } from "./traces.ts";
+import { readTrace, replay, SAMPLE } from "./traces.ts";
 
 const MARKER = { owner: "o", namespace: "n", name: "web", uid: "u", operation: "op", hash: "k:h" };
 
@@ -89,6 +89,7 @@ describe("samples", () => {
         startedAt: start,
         finishedAt: "2026-01-01T00:00:02Z",
       }),
+      SAMPLE,
     );
     expect(inventory.get("a")).toMatchObject({ state: "Exited", exitCode: 3, oomKilled: true, error: "OOM Killed" });
     inventory.putState("a", { status: "RUNNING", pid: 5, startedAt: "2026-01-01T00:00:03Z" });
@@ -110,10 +111,10 @@ describe("samples", () => {
     const times = { nowMs: 1000 };
     const inventory = inventoryAt(times);
     const state = { status: "RUNNING", startedAt: "2026-01-01T00:00:01Z" };
-    expect(inventory.putFeature("a", feature(state))).toBe("Added");
+    expect(inventory.putFeature("a", feature(state), SAMPLE)).toBe("Added");
     times.nowMs = 5000;
     expect(inventory.putState("a", state)).toBe("Unchanged");
-    expect(inventory.putFeature("a", feature(state))).toBe("Unchanged");
+    expect(inventory.putFeature("a", feature(state), SAMPLE)).toBe("Unchanged");
     expect(inventory.get("a")?.stateSinceMs).toBe(1000);
     inventory.putState("a", { ...state, startedAt: "2026-01-01T00:00:04Z" });
     expect(inventory.get("a")?.stateSinceMs).toBe(5000);
@@ -121,7 +122,7 @@ describe("samples", () => {
 
   test("a cancelled restart that comes after the container runs is doubted", () => {
     const inventory = inventoryAt();
-    inventory.putFeature("a", feature({ status: "RUNNING", startedAt: "2026-01-01T00:00:01Z" }));
+    inventory.putFeature("a", feature({ status: "RUNNING", startedAt: "2026-01-01T00:00:01Z" }), SAMPLE);
     const cancelled = { status: "STOPPED", error: "container's restart manager is canceled" };
     expect(inventory.putState("a", cancelled)).toBe("Doubtful");
     expect(inventory.get("a")?.state).toBe("Running");
@@ -129,14 +130,14 @@ describe("samples", () => {
 
   test("Go's zero time is no time", () => {
     const inventory = inventoryAt();
-    inventory.putFeature("a", feature({ status: "CREATED", startedAt: "0001-01-01T00:00:00Z" }));
+    inventory.putFeature("a", feature({ status: "CREATED", startedAt: "0001-01-01T00:00:00Z" }), SAMPLE);
     expect(inventory.get("a")).not.toHaveProperty("startedAt");
   });
 
   test("a word on a container that is not known, or not any more, makes none", () => {
     const inventory = inventoryAt();
     expect(inventory.putState("a", { status: "STOPPED" })).toBe("UnknownContainer");
-    expect(inventory.putConfig("a", {})).toBe("UnknownContainer");
+    expect(inventory.putConfig("a", {}, SAMPLE.characters)).toBe("UnknownContainer");
     expect(inventory.putName("a", "n")).toBe("UnknownContainer");
     expect(inventory.list()).toEqual([]);
   });
@@ -148,28 +149,28 @@ describe("samples", () => {
     ["nothing", {}],
   ])("a feature with %s is malformed", (_what, value) => {
     const inventory = inventoryAt();
-    expect(inventory.putFeature("a", value)).toBe("Malformed");
+    expect(inventory.putFeature("a", value, SAMPLE)).toBe("Malformed");
     expect(inventory.list()).toEqual([]);
   });
 
   test("a status that nobody knows is Unknown, not an error", () => {
     const inventory = inventoryAt();
-    inventory.putFeature("a", feature({ status: "HIBERNATING" }));
+    inventory.putFeature("a", feature({ status: "HIBERNATING" }), SAMPLE);
     expect(inventory.get("a")?.state).toBe("Unknown");
   });
 
   test("the marker is read from the env, follows it, and is no part of the configuration", () => {
     const inventory = inventoryAt();
-    inventory.putFeature("a", feature({ status: "CREATED" }, { env: ["A=1", markerEntry(MARKER)] }));
+    inventory.putFeature("a", feature({ status: "CREATED" }, { env: ["A=1", markerEntry(MARKER)] }), SAMPLE);
     expect(inventory.get("a")?.marker).toEqual(MARKER);
     expect(JSON.stringify(inventory.get("a")?.config)).not.toContain("MARKER");
-    inventory.putConfig("a", { env: ["A=1"] });
+    inventory.putConfig("a", { env: ["A=1"] }, SAMPLE.characters);
     expect(inventory.get("a")).not.toHaveProperty("marker");
   });
 
   test("the list stays the same array until something changes", () => {
     const inventory = inventoryAt();
-    inventory.putFeature("a", feature({ status: "CREATED" }));
+    inventory.putFeature("a", feature({ status: "CREATED" }), SAMPLE);
     const list = inventory.list();
     inventory.putState("a", { status: "CREATED" });
     expect(inventory.list()).toBe(list);

@@ -96,6 +96,23 @@ describe("diff", () => {
     expect(kantoPlanner.diff(desired, observed({ privileged: true }), [])).toEqual([]);
   });
 
+  test("without output the sizes of its files are no difference, whatever the spec says of them", () => {
+    const desired = wanted({ logging: { driver: "None", maxFiles: 7, maxSize: "1Mi" } });
+    const container = observed({ log: { type: "NONE", mode: "BLOCKING" } });
+    expect(kantoPlanner.diff(desired, container, kantoPlanner.paths(desired))).toEqual([]);
+  });
+
+  test("keys of an encrypted image are compared and never shown", () => {
+    const spec = { backendOptions: { kanto: { decryption: { keys: [{ name: "s", key: "k" }] } } } };
+    const desired = wanted(spec, { decryption: { keys: ["/keys/k.pem:s3cret"], recipients: [] } });
+    expect(kantoPlanner.diff(desired, observed({ decryption: { keys: ["/keys/k.pem:s3cret"] } }), [])).toEqual([]);
+    const differences = kantoPlanner.diff(desired, observed({ decryption: { keys: ["/keys/k.pem:old"] } }), []);
+    expect(paths(differences)).toEqual(["backendOptions.kanto.decryption Recreate"]);
+    expect(JSON.stringify(differences)).not.toMatch(/s3cret|old|\/keys/);
+    const left = kantoPlanner.diff(wanted(), observed({ decryption: { keys: ["/k"] } }), kantoPlanner.paths(desired));
+    expect(paths(left)).toEqual(["backendOptions.kanto.decryption Recreate"]);
+  });
+
   test("in mode Host the device's own host name is no difference", () => {
     const desired = wanted({ network: { mode: "Host", hostname: "h" } });
     expect(kantoPlanner.diff(desired, observed({ networkMode: "HOST", hostName: "the-device" }), [])).toEqual([]);
@@ -137,7 +154,13 @@ describe("identity", () => {
 
   test("does not move when a default is written down", () => {
     expect(
-      identity({ network: { mode: "Bridge" }, tty: false, logging: { maxFiles: 2, maxSize: "100Mi" }, args: [] }),
+      identity({
+        network: { mode: "Bridge", hostname: "web-host", domainname: "web-domain" },
+        tty: false,
+        logging: { maxFiles: 2, maxSize: "100Mi" },
+        args: [],
+        backendOptions: { kanto: { decryption: {} } },
+      }),
     ).toBe(identity());
   });
 
@@ -153,7 +176,9 @@ describe("identity", () => {
       identity({ network: { hostname: "h" } }),
       identity({ securityContext: { privileged: true } }),
       identity({ tty: true }),
+      identity({}, { decryption: { keys: ["/k"], recipients: [] } }),
+      identity({}, { decryption: { keys: ["/k:p"], recipients: [] } }),
     ]);
-    expect(seen.size).toBe(10);
+    expect(seen.size).toBe(12);
   });
 });

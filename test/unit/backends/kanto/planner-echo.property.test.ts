@@ -3,24 +3,13 @@
  * difference. The echo below is written from the daemon's rules (kanto's FillDefaults, FillMemorySwap, Go's omitempty), and shares nothing
  * with the planner.
  */
-import {
-  array,
-  assert,
-  boolean,
-  constantFrom,
-  integer,
-  option,
-  property,
-  record,
-  stringMatching,
-  uniqueArray,
-  type Arbitrary,
-} from "fast-check";
+import { assert, property } from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DesiredContainer } from "../../../../src/backends/contract.ts";
 import { kantoPlanner } from "../../../../src/backends/kanto/index.ts";
 import { Inventory } from "../../../../src/backends/kanto/inventory.ts";
 import { createValue } from "../../../../src/backends/kanto/planner/wire.ts";
+import { kantoSpec as spec } from "./arbitrary-spec.ts";
 import { MARKER, wanted } from "./wanted.ts";
 
 type Json = Record<string, unknown>;
@@ -95,116 +84,10 @@ function echo(request: Json): Json {
   };
 }
 
-const word = stringMatching(/^[a-z][a-z0-9]{0,8}$/);
-const path = stringMatching(/^\/[a-z]{1,8}$/);
-const size = integer({ min: 3, max: 4000 }).map((mebibytes) => `${mebibytes}Mi`);
-const port = integer({ min: 1, max: 60_000 });
-
-function some<T>(value: Arbitrary<T>): Arbitrary<T | undefined> {
-  return option(value, { nil: undefined });
-}
-
-/** Leaves out what is undefined, as YAML does. */
-function present<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
-  };
-}
-
-const resources = record({
-  memory: size,
-  swap: some(constantFrom("double", "Unlimited", "more")),
-  reservation: boolean(),
-}).map(({ memory, swap, reservation }) => {
-  const mebibytes = Number(memory.replace("Mi", ""));
-  return present({
-    limits: { memory },
-    reservations: reservation ? { memory } : undefined,
-    memorySwap: swap === "double" ? `${2 * mebibytes}Mi` : swap === "more" ? `${3 * mebibytes}Mi` : swap,
-  });
-});
-
-const published = record({
-  containerPort: port,
-  hostPort: some(port),
-  range: boolean(),
-  hostIP: some(constantFrom("127.0.0.1", "0.0.0.0")),
-  protocol: some(constantFrom("TCP" as const, "UDP" as const)),
-}).map(({ containerPort, hostPort, range, hostIP, protocol }) =>
-  present({
-    containerPort,
-    hostPort,
-    hostPortEnd: hostPort !== undefined && range ? hostPort + 5 : undefined,
-    hostIP: hostPort === undefined ? undefined : hostIP,
-    protocol,
-  }),
-);
-
-const spec = record({
-  env: some(
-    uniqueArray(record({ name: word.map((name) => name.toUpperCase()), value: stringMatching(/^[ -~]{0,12}$/) }), {
-      selector: (each) => each.name,
-      maxLength: 4,
-    }),
-  ),
-  args: some(array(word, { maxLength: 3 })),
-  ports: some(array(published, { maxLength: 3 })),
-  volumes: some(
-    array(
-      record({
-        hostPath: path,
-        mountPath: path,
-        propagation: some(constantFrom("RPrivate" as const, "Shared" as const, "RSlave" as const)),
-      }).map(present),
-      { maxLength: 3 },
-    ),
-  ),
-  resources: some(resources),
-  restartPolicy: some(
-    record({
-      type: constantFrom("Always" as const, "UnlessStopped" as const, "OnFailure" as const, "No" as const),
-      maxRetries: integer({ min: 0, max: 5 }),
-      retryTimeoutSeconds: some(integer({ min: 1, max: 90 })),
-    }).map((policy) => present({ ...policy, maxRetries: policy.type === "OnFailure" ? policy.maxRetries : undefined })),
-  ),
-  network: some(
-    record({
-      mode: some(constantFrom("Bridge" as const)),
-      hostname: some(word),
-      domainname: some(word),
-      extraHosts: some(
-        array(
-          word.map((name) => `${name}:host_ip`),
-          { maxLength: 2 },
-        ),
-      ),
-    }).map(present),
-  ),
-  securityContext: some(
-    record({
-      privileged: some(boolean()),
-      capabilities: some(constantFrom({ add: ["NET_ADMIN"] }, { add: ["CAP_SYS_TIME", "NET_RAW"] }, { add: [] })),
-    }).map(present),
-  ),
-  logging: some(
-    record({
-      driver: some(constantFrom("JsonFile" as const, "None" as const)),
-      maxFiles: some(integer({ min: 1, max: 9 })),
-      maxSize: some(size),
-      mode: some(constantFrom("Blocking" as const, "NonBlocking" as const)),
-      maxBufferSize: some(size),
-    }).map((logging) =>
-      present({ ...logging, maxBufferSize: logging.mode === "NonBlocking" ? logging.maxBufferSize : undefined }),
-    ),
-  ),
-  tty: some(boolean()),
-  stdin: some(boolean()),
-}).map((each) => present(each) as unknown as Partial<DesiredContainer["spec"]>);
-
 function observedEcho(desired: DesiredContainer) {
   const inventory = new Inventory(() => 0);
   const feature = echo(JSON.parse(JSON.stringify(createValue(desired, MARKER))) as Json);
-  expect(inventory.putFeature("id", feature)).toBe("Added");
+  expect(inventory.putFeature("id", feature, { characters: 100, authoritative: false })).toBe("Added");
   const container = inventory.get("id");
   if (container === undefined) throw new Error("the echo was not taken");
   return container;

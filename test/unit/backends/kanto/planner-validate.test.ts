@@ -65,10 +65,35 @@ describe("validate", () => {
       ["backendOptions.hiveon Unsupported UnsupportedField"],
     ],
     [
-      "decryption",
-      { backendOptions: { kanto: { decryption: {} } } },
-      ["backendOptions.kanto.decryption Unsupported UnsupportedField"],
+      "sizes of files that are not kept",
+      { logging: { driver: "None", maxFiles: 3, maxSize: "5Mi" } },
+      ["logging.maxFiles Ignored UnsupportedField", "logging.maxSize Ignored UnsupportedField"],
     ],
+    [
+      "a host name in host network",
+      { network: { mode: "Host", hostname: "h" } },
+      ["network.hostname Invalid InvalidSpec"],
+    ],
+    [
+      "another container's name in host network",
+      { network: { mode: "Host", extraHosts: ["db:container_db-host"] } },
+      ["network.extraHosts[0] Invalid InvalidSpec"],
+    ],
+    [
+      "an extra host whose address is none",
+      { network: { extraHosts: ["db:db.example", "d:host_ip_"] } },
+      ["network.extraHosts[0] Invalid InvalidSpec", "network.extraHosts[1] Invalid InvalidSpec"],
+    ],
+    ["a NUL in an argument", { args: ["a", "b\0c"] }, ["args[1] Invalid InvalidSpec"]],
+    [
+      "a NUL in a path",
+      { volumes: [{ hostPath: "/a\0", mountPath: "/b" }] },
+      ["volumes[0].hostPath Invalid InvalidSpec"],
+    ],
+    ["half a surrogate pair", { env: [{ name: "A", value: "x\ud800" }] }, ["env Invalid InvalidSpec"]],
+    ["a value with a NUL", { env: [{ name: "A", value: "\0" }] }, ["env Invalid InvalidSpec"]],
+    ["a configuration of more than 1 MiB", { args: Array(200).fill("x".repeat(8_000)) }, ["args Invalid InvalidSpec"]],
+    ["the second name of a signal", { stop: { signal: "SIGPOLL" } }, ["stop.signal Invalid InvalidSpec"]],
     ["an unpublished port", { ports: [{ containerPort: 80 }] }, ["ports Ignored UnsupportedField"]],
     [
       "too little memory",
@@ -142,6 +167,41 @@ describe("validate", () => {
     ["a name too long for a host name", { name: "a".repeat(60) }, ["name Invalid InvalidSpec"]],
   ])("%s", (_what, rest, expected) => expect(found({}, rest)).toEqual(expected));
 
+  test.each<[string, Spec]>([
+    ["a reservation below what a limit may be", { resources: { reservations: { memory: "1Mi" } } }],
+    ["a carriage return in a value", { env: [{ name: "A", value: "1\r" }] }],
+    [
+      "every form of an extra host",
+      { network: { extraHosts: ["a:10.0.0.1", "b:host_ip", "c:host_ip_eth0", "d:container_db-host"] } },
+    ],
+    [
+      "capabilities of a privileged container",
+      { securityContext: { privileged: true, capabilities: { add: ["NET_ADMIN"] } } },
+    ],
+  ])("%s is none of the daemon's concerns", (_what, spec) => expect(found(spec)).toEqual([]));
+
+  test.each<[string, Partial<DesiredContainer["decryption"]>, string[]]>([
+    ["a path", { keys: ["/keys/k.pem"] }, []],
+    ["a path with a password", { keys: ["/keys/k.pem:secret"], recipients: ["pkcs7:/keys/c.pem"] }, []],
+    [
+      "a line break at its end",
+      { keys: ["/keys/k.pem\n"] },
+      ["backendOptions.kanto.decryption.keys Invalid InvalidSpec"],
+    ],
+    ["nothing", { keys: [""] }, ["backendOptions.kanto.decryption.keys Invalid InvalidSpec"]],
+    [
+      "a recipient without protocol",
+      { recipients: ["/keys/c.pem"] },
+      ["backendOptions.kanto.decryption.recipients Invalid InvalidSpec"],
+    ],
+  ])("a key or recipient that is %s", (_what, decryption, expected) => {
+    const problems = found({}, { decryption: { keys: [], recipients: [], ...decryption } });
+    expect(problems).toEqual(expected);
+    expect(
+      JSON.stringify(kantoPlanner.validate(wanted({}, { decryption: { keys: [], recipients: [], ...decryption } }))),
+    ).not.toContain("/keys/");
+  });
+
   test("a long name is fine with a host name of its own", () => {
     expect(found({ network: { hostname: "h" } }, { name: "a".repeat(60) })).toEqual([]);
   });
@@ -182,7 +242,6 @@ describe("capabilities", () => {
         resources: { limits: { cpu: 1 } },
         volumes: [{ volumeName: "v", mountPath: "/v", readOnly: true }],
         ports: [{ containerPort: 1, hostPort: 1, protocol: "HTTPS" }],
-        backendOptions: { kanto: { decryption: {} } },
       }),
     );
     const unsupported = kantoPlanner.capabilities

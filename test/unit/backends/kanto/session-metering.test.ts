@@ -89,7 +89,7 @@ describe("reports are asked for", () => {
     bench.clock.advance(2_000);
     expect(bench.take()).toEqual(["request"]);
     bench.answer(bench.last("request"), 204);
-    bench.state("a", { status: "EXITED" });
+    bench.state("a", { status: "EXITED", startedAt: "2026-01-01T00:00:01Z", finishedAt: "2026-01-01T00:00:02Z" });
     bench.clock.advance(200_000);
     expect(bench.take()).toEqual([]);
   });
@@ -140,7 +140,12 @@ describe("the command slot comes first:", () => {
     });
     bench.answer(bench.last("request"), 204);
     expect(outcome()).toBeUndefined();
-    bench.state("a", { status: "STOPPED", exitCode: 143 });
+    bench.state("a", {
+      status: "STOPPED",
+      exitCode: 143,
+      startedAt: "2026-01-01T00:00:01Z",
+      finishedAt: "2026-01-01T00:00:02Z",
+    });
     bench.answer(bench.last("stopWithOptions"), 204);
     expect(outcome()).toMatchObject({ result: "Succeeded" });
   });
@@ -178,7 +183,7 @@ describe("figures", () => {
     expect(Object.fromEntries(bench.session.usage())).toEqual({ a: { pids: 1 } });
     bench.report({ id: "a", figures: { "cpu.utilization": 50 } });
     expect(Object.fromEntries(bench.session.usage())).toEqual({ a: { cpuRatio: 0.5 } });
-    bench.state("a", { status: "EXITED" });
+    bench.state("a", { status: "EXITED", startedAt: "2026-01-01T00:00:01Z", finishedAt: "2026-01-01T00:00:02Z" });
     expect(bench.session.usage().size).toBe(0);
   });
 

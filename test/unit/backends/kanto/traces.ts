@@ -3,6 +3,9 @@ import { readFileSync } from "node:fs";
 import type { Change, Inventory } from "../../../../src/backends/kanto/inventory.ts";
 import { readEvent } from "../../../../src/backends/kanto/envelope.ts";
 
+/** An event by itself, of ordinary length. */
+export const SAMPLE = { characters: 1_000, authoritative: false };
+
 export interface TraceLine {
   ms: number;
   topic: string;
@@ -22,14 +25,14 @@ export function replay(inventory: Inventory, lines: readonly TraceLine[]): Chang
   return lines
     .filter((line) => line.topic.startsWith("e/"))
     .flatMap((line) => {
-      const event = readEvent(JSON.stringify(line.payload));
+      const event = readEvent(line.topic.split("/").at(-1) ?? "", JSON.stringify(line.payload));
       switch (event?.kind) {
         case "Container":
-          return inventory.putFeature(event.externalId, event.feature);
+          return inventory.putFeature(event.externalId, event.feature, SAMPLE);
         case "State":
           return inventory.putState(event.externalId, event.state);
         case "Config":
-          return inventory.putConfig(event.externalId, event.config);
+          return inventory.putConfig(event.externalId, event.config, SAMPLE.characters);
         case "Name":
           return inventory.putName(event.externalId, event.name);
         case "Removed":

@@ -28,25 +28,29 @@ export function observed(
 ): ObservedContainer {
   const inventory = new Inventory(() => 0);
   const { env = [], ...rest } = config;
-  inventory.putFeature("id", {
-    properties: {
-      status: {
-        name: "web",
-        imageRef: "registry.example/app/web:1",
-        ...names,
-        config: {
-          domainName: "web-domain",
-          hostName: "web-host",
-          restartPolicy: { type: "UNLESS_STOPPED" },
-          networkMode: "BRIDGE",
-          log: { type: "JSON_FILE", maxFiles: 2, maxSize: "100M", mode: "BLOCKING" },
-          ...rest,
-          env: [...(env as string[]), markerEntry(MARKER)],
+  inventory.putFeature(
+    "id",
+    {
+      properties: {
+        status: {
+          name: "web",
+          imageRef: "registry.example/app/web:1",
+          ...names,
+          config: {
+            domainName: "web-domain",
+            hostName: "web-host",
+            restartPolicy: { type: "UNLESS_STOPPED" },
+            networkMode: "BRIDGE",
+            log: { type: "JSON_FILE", maxFiles: 2, maxSize: "100M", mode: "BLOCKING" },
+            ...rest,
+            env: [...(env as string[]), markerEntry(MARKER)],
+          },
+          state,
         },
-        state,
       },
     },
-  });
+    { characters: 100, authoritative: false },
+  );
   const container = inventory.get("id");
   if (container === undefined) throw new Error("the feature was not taken");
   return container;

@@ -1,6 +1,6 @@
 /** Specs generated from the published schema: mostly good ones, and ones with a mistake in them. */
 import fc from "fast-check";
-import type { OpenApiSchema } from "../../../src/crds/generate/openapi.ts";
+import type { OpenApiSchema } from "../../src/crds/generate/openapi.ts";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
