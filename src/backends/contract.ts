@@ -293,6 +293,11 @@ export interface AccountNotice {
   type: "Normal" | "Warning";
 }
 
+/**
+ * What became of a webhook. Repeated: heard before, or too old. Unsigned: not the vendor's. Unconfigured: this account takes none.
+ */
+export type WebhookVerdict = "Accepted" | "Repeated" | "Unsigned" | "Malformed" | "Unconfigured";
+
 /** A live connection to one EdgeBackend's endpoint; holds the device sessions made from it. */
 export interface Account {
   readonly endpoint: string;
@@ -300,6 +305,12 @@ export interface Account {
   subscribe(listener: (status: AccountStatus) => void, notice?: (notice: AccountNotice) => void): () => void;
   /** Same target, same session. Throws TargetError if the target is not this backend's kind or clashes with another one. */
   openDevice(device: EdgeDeviceSpec): DeviceSession;
+  /**
+   * Where the vendor sends webhooks: takes one as it came. Whatever it says, it only makes the account look sooner.
+   *
+   * @param headers names in lower case.
+   */
+  webhook?(raw: Buffer, headers: Readonly<Record<string, string | string[] | undefined>>): WebhookVerdict;
   close(): Promise<void>;
 }
 
@@ -309,6 +320,8 @@ export interface AccountCredentials {
   password?: string;
   /** Of vendors with an HTTP API: key apiKey of the Secret, mittwald: token. */
   apiKey?: string;
+  /** Key webhookSecret of the Secret, where the vendor signs webhooks. */
+  webhookSecret?: string;
   /** PEM. */
   ca?: string;
   clientCert?: string;

@@ -8,6 +8,7 @@ import { EventRecorder } from "../kube/events.ts";
 import { loadHashKey } from "../reconcilers/hash-key.ts";
 import { buildReconcilers } from "../reconcilers/index.ts";
 import type { Runtime } from "./runtime.ts";
+import { WebhookServer } from "./webhook-server.ts";
 
 /** How long events that wait may take to be written when the process ends, ms. */
 const EVENT_FLUSH_MS = 2_000;
@@ -78,6 +79,14 @@ export async function registerControllers(runtime: Runtime, signal: AbortSignal)
       await Promise.all([watching, reconcilers.close()]);
     },
   });
+  if (options.webhookAddress !== undefined) {
+    const webhooks = new WebhookServer({
+      address: options.webhookAddress,
+      take: (backend, raw, headers) => reconcilers.webhook(backend, raw, headers),
+      onListening: (address) => log.info({ address }, "listening for webhooks"),
+    });
+    manager.addComponent({ name: "webhooks", start: () => webhooks.start(), stop: () => webhooks.stop() });
+  }
   for (const cache of reconcilers.caches) manager.addCache(cache);
   for (const controller of reconcilers.controllers) manager.addController(controller);
 }

@@ -166,6 +166,13 @@ export const RUN_OPTIONS = {
     default: undefined,
     defaultHelp: "the backend's own",
   },
+  webhookAddress: {
+    value: "address",
+    group: DEVICES,
+    help: "where to listen for vendors' webhooks, POST /<namespace>/<EdgeBackend>; put TLS before it; off for nowhere",
+    parse: listenAddress(),
+    default: "off",
+  },
   logLevel: {
     value: "level",
     group: OBSERVABILITY,

@@ -14,6 +14,7 @@ import type {
   ContainerUsage,
   DeviceSession,
   SessionEvent,
+  WebhookVerdict,
 } from "../backends/contract.ts";
 import type { EdgeBackend } from "../crds/edge-backend.ts";
 import type { EdgeDevice } from "../crds/edge-device.ts";
@@ -105,6 +106,17 @@ export class Accounts {
     );
     this.#accounts.set(uid, { key, backend, account, fingerprint, unsubscribe });
     return account;
+  }
+
+  /** Hands a webhook to the account of an EdgeBackend; undefined if there is none that takes any. */
+  webhook(
+    backend: ObjectKey,
+    raw: Buffer,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): WebhookVerdict | undefined {
+    for (const { key, account } of this.#accounts.values())
+      if (key.namespace === backend.namespace && key.name === backend.name) return account.webhook?.(raw, headers);
+    return undefined;
   }
 
   /** The account of an EdgeBackend by uid, if it is open. */

@@ -76,6 +76,8 @@ export interface Reconcilers {
   controllers: Controller[];
   /** Watches that may lack permission; run in the background until the signal aborts, never awaited for readiness. */
   runOptionalWatches(signal: AbortSignal): Promise<void>;
+  /** Takes a vendor's webhook for an EdgeBackend. */
+  webhook: Accounts["webhook"];
   /** Ends all vendor sessions. */
   close(): Promise<void>;
 }
@@ -207,6 +209,7 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
     runOptionalWatches: async (signal) => {
       await Promise.all([values.run(signal), namespace === undefined ? namespaces.run(signal) : undefined]);
     },
+    webhook: (backend, raw, headers) => accounts.webhook(backend, raw, headers),
     close: () => accounts.close(),
   };
 }

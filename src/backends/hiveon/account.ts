@@ -9,12 +9,14 @@ import type {
   AccountStatus,
   BackendDeps,
   DeviceSession,
+  WebhookVerdict,
 } from "../contract.ts";
 import { TargetError } from "../errors.ts";
 import { HttpClient, type HttpRequest, type HttpResult } from "../http/client.ts";
 import { AccountGate, type ProbeResult } from "../http/gate.ts";
 import { PROBE_ID } from "./ids.ts";
 import { HiveonSession } from "./session.ts";
+import { WebhookReader } from "./webhook.ts";
 import { statusPath } from "./wire.ts";
 
 /** The vendor documents no limit; this is what the client keeps to unless EdgeBackend.spec.rateLimit says otherwise. */
@@ -34,6 +36,7 @@ export class HiveonAccount implements Account {
   readonly #pollMs: number;
   readonly #client: HttpClient;
   readonly #gate: AccountGate;
+  readonly #webhooks: WebhookReader;
   readonly #sessions = new Map<string, HiveonSession>();
   readonly #listeners = new Set<(status: AccountStatus) => void>();
   readonly #noticeListeners = new Set<(notice: AccountNotice) => void>();
@@ -73,6 +76,7 @@ export class HiveonAccount implements Account {
       },
       { clock, fence: deps.fence },
     );
+    this.#webhooks = new WebhookReader(credentials.webhookSecret);
     this.endpoint = this.#client.origin;
     this.#gate = new AccountGate(
       clock,
@@ -139,9 +143,16 @@ export class HiveonAccount implements Account {
     return session;
   }
 
-  /** A webhook came: whoever has one of these ids looks. */
-  hinted(ids: readonly string[]): void {
-    for (const session of this.#sessions.values()) if (session.hinted(ids)) return;
+  webhook(raw: Buffer, headers: Readonly<Record<string, string | string[] | undefined>>): WebhookVerdict {
+    const header = headers["x-webhook-signature"];
+    const { verdict, ids } = this.#webhooks.read(
+      raw,
+      typeof header === "string" ? header : undefined,
+      this.#deps.clock.now(),
+    );
+    if (verdict === "Malformed") this.#deps.metrics.malformed("hiveon", "Webhook");
+    if (ids.length > 0) for (const session of this.#sessions.values()) if (session.hinted(ids)) break;
+    return verdict;
   }
 
   async close(): Promise<void> {

@@ -26,7 +26,8 @@ export async function resolveCredentials(object: EdgeBackend, references: Refere
     const name = credentialsSecretRef.name;
     const problem =
       object.spec.kanto === undefined
-        ? takeKey(data, object.spec.mittwald === undefined ? "apiKey" : "token", credentials)
+        ? (takeKey(data, object.spec.mittwald === undefined ? "apiKey" : "token", credentials) ??
+          takeWebhookSecret(data, credentials))
         : takeLogin(data, credentials);
     if (problem?.missing !== undefined) return keyMissing("Secret", namespace, name, problem.missing);
     if (problem !== undefined)
@@ -96,6 +97,16 @@ function takeKey(data: ValueData, key: string, credentials: AccountCredentials):
 function pemAt(data: ValueData, key: string): string | undefined {
   const value = data.get(key);
   return value instanceof NotText ? value.lossy : value;
+}
+
+/** Optional: without it no webhook is taken. */
+function takeWebhookSecret(data: ValueData, credentials: AccountCredentials): Problem | undefined {
+  const value = data.get("webhookSecret");
+  if (value === undefined || value === "") return undefined;
+  if (value instanceof NotText) return { malformed: "webhookSecret is not UTF-8 text" };
+  if (/[\r\n]$/.test(value)) return { malformed: "webhookSecret ends with a line break" };
+  credentials.webhookSecret = value;
+  return undefined;
 }
 
 function notFound(kind: ValueKind, namespace: string, name: string): ResolvedCredentials {
