@@ -46,6 +46,8 @@ interface DeviceEntry {
   session: DeviceSession;
   /** As its session told last. */
   connected: boolean;
+  /** By the monotonic clock. */
+  openedAtMs: number;
   unsubscribe: () => void;
 }
 
@@ -59,6 +61,7 @@ interface Fleet {
 export class Accounts {
   readonly #backends: Partial<Record<BackendType, Backend>>;
   readonly #listener: AccountsListener;
+  readonly #monotonicMs: () => number;
   readonly #accounts = new Map<string, AccountEntry>();
   readonly #devices = new Map<string, DeviceEntry>();
   /** By `namespace/name` and by session: uids of #devices. */
@@ -68,10 +71,18 @@ export class Accounts {
   readonly #fleets = new Map<string, Fleet>();
   readonly #judged = new Set<string>();
 
-  /** @param backends the vendors this program was built with. */
-  constructor(backends: Partial<Record<BackendType, Backend>>, listener: AccountsListener) {
+  /**
+   * @param backends the vendors this program was built with.
+   * @param monotonicMs the monotonic clock.
+   */
+  constructor(
+    backends: Partial<Record<BackendType, Backend>>,
+    listener: AccountsListener,
+    monotonicMs: () => number = () => performance.now(),
+  ) {
     this.#backends = backends;
     this.#listener = listener;
+    this.#monotonicMs = monotonicMs;
   }
 
   /** The vendor implementation for a backend object, if there is one in this build. */
@@ -170,6 +181,7 @@ export class Accounts {
       fingerprint,
       session,
       connected: isConnected(session.snapshot().connection),
+      openedAtMs: this.#monotonicMs(),
       unsubscribe: session.subscribe((event) => this.#onDevice(uid, key, event)),
     };
     this.#remember(uid, entry);
@@ -218,6 +230,12 @@ export class Accounts {
   /** The session of an EdgeDevice by uid, if it is open. */
   device(uid: string): DeviceSession | undefined {
     return this.#devices.get(uid)?.session;
+  }
+
+  /** How long the session of an EdgeDevice has been open, ms; undefined if it is not. */
+  openForMs(uid: string): number | undefined {
+    const entry = this.#devices.get(uid);
+    return entry === undefined ? undefined : this.#monotonicMs() - entry.openedAtMs;
   }
 
   /** Open sessions on a backend: how many, and how many of them are connected. */

@@ -23,7 +23,7 @@ import { Reflector } from "../kube/reflector.ts";
 import { keyOf, keyString, resourceName, type Resource } from "../kube/resource.ts";
 import type { Store, StoreEvent } from "../kube/store.ts";
 import type { KubeObject, ObjectKey } from "../kube/types.ts";
-import { Accounts } from "./accounts.ts";
+import { Accounts, type AccountsListener } from "./accounts.ts";
 import { backendKeyOf } from "./allowed-namespaces.ts";
 import { reconcileBackend } from "./edge-backend/reconcile.ts";
 import { Memories } from "./edge-container/memory.ts";
@@ -122,7 +122,7 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
   namespaces.store.onEvent((event) => wiring.onNamespace(event.object.metadata.name));
 
   const wiring = new Wiring(stores);
-  const accounts = new Accounts(deps.backends, {
+  const listener: AccountsListener = {
     onAccount: (key) => {
       wiring.wake.backend(key, "connection");
       wiring.wakeDevicesOf(key, "connection");
@@ -132,7 +132,8 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
       if (object !== undefined) deps.events.record(object, notice.type, notice.reason, notice.message);
     },
     onDevice: (key, event) => wiring.onDevice(key, event),
-  });
+  };
+  const accounts = new Accounts(deps.backends, listener, () => clock.monotonic());
   const values = new ApiValueSource(client, {
     namespace,
     onChange: (kind, key) => {

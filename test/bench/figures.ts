@@ -2,7 +2,7 @@
 
 /** One figure, with what it was measured against. */
 export interface Figure {
-  /** Name of the benchmark: reconciles, updates, latency, memory, writes. */
+  /** Name of the benchmark: reconciles, updates, latency, memory, writes, fleet. */
   readonly benchmark: string;
   readonly name: string;
   readonly value: number;

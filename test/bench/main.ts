@@ -13,6 +13,7 @@ import { findBinaries } from "../controlplane/binaries.ts";
 import type { BenchmarkContext } from "./benchmark.ts";
 import { figureLines, isMet, round, type BenchmarkResult, type Details, type Figure } from "./figures.ts";
 import { machineFacts } from "./machine.ts";
+import { benchFleet } from "./fleet.ts";
 import { benchLatency } from "./latency.ts";
 import { benchMemory } from "./memory.ts";
 import { benchReconciles } from "./reconciles.ts";
@@ -25,6 +26,7 @@ const BENCHMARKS: Readonly<Record<string, (context: BenchmarkContext) => Promise
   latency: benchLatency,
   memory: benchMemory,
   writes: benchWrites,
+  fleet: benchFleet,
 };
 
 const USAGE = `usage: npm run bench -- [options]

@@ -78,9 +78,14 @@ export class Operator {
     return residentMb(this.pid);
   }
 
+  /** Its metrics as Prometheus reads them. */
+  async metrics(): Promise<string> {
+    return (await fetch(`http://${this.#address}/metrics`)).text();
+  }
+
   /** What V8 and Node say of themselves in /metrics, in MB: used and committed heap, and memory outside of it. */
   async heapMb(): Promise<{ used: number; committed: number; external: number }> {
-    const text = await (await fetch(`http://${this.#address}/metrics`)).text();
+    const text = await this.metrics();
     const megabytes = (series: string): number =>
       Number(new RegExp(`^${series} (\\S+)$`, "m").exec(text)?.[1] ?? Number.NaN) / 1e6;
     return {

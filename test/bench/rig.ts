@@ -20,8 +20,8 @@ import { childrenNamed, ProcessorMeter } from "./machine.ts";
 import { Operator } from "./operator.ts";
 import { inParallel } from "./waiting.ts";
 
-const ROOT = join(import.meta.dirname, "../..");
-const OPERATOR_NAMESPACE = "drayage-system";
+export const ROOT = join(import.meta.dirname, "../..");
+export const OPERATOR_NAMESPACE = "drayage-system";
 /** Requests of the load generator under way at a time, where it is only to be quick. */
 const SETUP_CONCURRENCY = 16;
 
@@ -225,7 +225,7 @@ export function containerName(number: number): string {
 }
 
 /** What docs/install.md tells to do on a cluster, and the files that the kubelet would mount into the pod. */
-async function install(controlPlane: ControlPlane): Promise<void> {
+export async function install(controlPlane: ControlPlane): Promise<void> {
   await applyCrds(controlPlane, join(ROOT, "manifests/crds"));
   for (const args of [
     ["create", "namespace", OPERATOR_NAMESPACE],

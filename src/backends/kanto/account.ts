@@ -16,7 +16,8 @@ import { LOCAL } from "./local-link.ts";
 import { endpointOf, MqttTransport } from "./mqtt-transport.ts";
 import { KantoSession } from "./session.ts";
 import { kantoTarget, type KantoTarget } from "./topics.ts";
-import type { KantoSpec, Transport, TransportDeps, TransportOptions } from "./transport.ts";
+import { Turnstile } from "./turnstile.ts";
+import type { KantoSpec, Link, LinkHandlers, Transport, TransportDeps, TransportOptions } from "./transport.ts";
 
 /** Default of BackendTimings.probeTimeoutMs. */
 const PROBE_TIMEOUT_MS = 10_000;
@@ -37,12 +38,14 @@ export class KantoAccount implements Account {
   readonly #notices: AccountNotice[] = [];
   /** Kinds of malformed messages that were told of, by device; "" for those that are of none. */
   readonly #malformed = new Map<string, Set<string>>();
+  readonly #turnstile: Turnstile;
   #closed = false;
 
   constructor(spec: EdgeBackendSpec, kanto: KantoSpec, credentials: AccountCredentials, deps: BackendDeps) {
     this.#spec = spec;
     this.#kanto = kanto;
     this.#deps = deps;
+    this.#turnstile = new Turnstile(deps.clock);
     this.#transport = createTransport(
       { spec, kanto, credentials },
       {
@@ -99,6 +102,7 @@ export class KantoAccount implements Account {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#turnstile.close();
     // The connection first: its end ends every subscription.
     const closed = this.#transport.close();
     await Promise.all([...this.#sessions.values()].map((session) => session.close("Ending")));
@@ -126,7 +130,7 @@ export class KantoAccount implements Account {
       {
         ...this.#deps,
         metrics: this.#deps.metrics,
-        attach: (device, handlers) => this.#transport.attach(device, handlers),
+        attach: (device, handlers) => this.#attach(device, handlers),
         brokerMessage: () => this.#brokerMessage(),
         malformed: (kind, topic) => this.#onMalformed(kind, topic, targetKey),
         notice: (notice) => this.#onNotice(notice),
@@ -134,12 +138,31 @@ export class KantoAccount implements Account {
       },
     );
     this.#sessions.set(sessionKey(target), session);
+    session.subscribe(({ type }) => void (type === "Synced" && this.#turnstile.leave(sessionKey(target))));
     return session;
+  }
+
+  /** A device that can be reached is told so when it is its turn; where nothing is asked for, at once. */
+  #attach(target: KantoTarget, handlers: LinkHandlers): Link {
+    const key = sessionKey(target);
+    const link = this.#transport.attach(target, {
+      ...handlers,
+      up: (resumed) => {
+        if (link.traits.inventory === "Watch") handlers.up(resumed);
+        else this.#turnstile.enter(key, () => handlers.up(resumed));
+      },
+      down: () => {
+        if (this.#turnstile.leave(key)) handlers.down();
+      },
+    });
+    return link;
   }
 
   #onSessionClosed(session: KantoSession): void {
     const key = sessionKey(session.target);
-    if (this.#sessions.get(key) === session) this.#sessions.delete(key);
+    if (this.#sessions.get(key) !== session) return;
+    this.#sessions.delete(key);
+    this.#turnstile.leave(key);
     this.#malformed.delete(session.targetKey);
   }
 

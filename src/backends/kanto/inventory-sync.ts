@@ -2,6 +2,8 @@
 export interface InventorySync {
   /** Whether a pass is under way or wanted. */
   readonly pending: boolean;
+  /** Number of the message by which the pass under way was asked for; 0 if there is none, or it was not ours. */
+  readonly announcedSeq: number;
   /** Whether what is published in full now is what there is, whatever was known before: it answers our asking, or nothing can be asked. */
   readonly collecting: boolean;
   /**

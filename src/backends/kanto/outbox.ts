@@ -137,9 +137,14 @@ export class Outbox {
     this.#unhandled = this.#unhandled.filter((waiting) => waiting > seq);
   }
 
-  /** The daemon has just gone through a registration: nothing sent before can be waiting in it. */
-  registered(): void {
-    this.#unhandled = [];
+  /**
+   * The daemon goes through a registration: nothing sent before it began can be waiting. What was sent since may be: a daemon that has
+   * subscribed to commands before takes them all the while, and handles them after it.
+   *
+   * @param announcedSeq number of our announcement that made it register; 0 if it was not ours: then it has most often just connected.
+   */
+  registered(announcedSeq: number): void {
+    this.#unhandled = announcedSeq === 0 ? [] : this.#unhandled.filter((seq) => seq > announcedSeq);
   }
 
   /** The connection has ended. */

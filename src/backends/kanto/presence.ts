@@ -85,13 +85,15 @@ export class Presence {
    * Sends a probe unless one is under way.
    *
    * @param again send even so: an earlier one was probably lost.
+   * @param registering the daemon has just published its features. If it is new here, what it was sent before it subscribed to commands is
+   *   lost, so it is asked again after the probe's timeout, not after the observe interval.
    * @returns the number of the probe sent now; undefined if none was.
    */
-  probe(again = false): number | undefined {
+  probe(again = false, registering = false): number | undefined {
     if (this.#open.size > 0 && !again) return undefined;
-    const sent = this.#outbox.hasRoom(this.#timings.observeIntervalMs)
-      ? this.#outbox.request("probe", PROBE, PROBE_REPLY_MS)
-      : undefined;
+    const { observeIntervalMs, probeTimeoutMs } = this.#timings;
+    const room = registering ? this.#outbox.hasRoom(probeTimeoutMs) : this.#outbox.hasRoom(observeIntervalMs);
+    const sent = room ? this.#outbox.request("probe", PROBE, PROBE_REPLY_MS) : undefined;
     if (sent !== undefined) this.#open.set(sent.requestId, sent.seq);
     this.#arm(this.#timings.probeTimeoutMs);
     return sent?.seq;

@@ -393,6 +393,7 @@ export class KantoSession implements DeviceSession {
     }
     return new Sync(clock, probeTimeoutMs, {
       ...host,
+      probe: (again) => (this.#online ? this.#presence.probe(again, again) : undefined),
       announce: () => this.#announceFresh(),
       busy: () => this.#slot.busy,
     });
@@ -411,7 +412,7 @@ export class KantoSession implements DeviceSession {
   }
 
   #onRegistered(): void {
-    this.#outbox.registered();
+    this.#outbox.registered(this.#sync.announcedSeq);
     this.#metering.registered();
     const foreign = this.#sync.factoryPublished();
     // The daemon has gone through a registration that was not ours: what was sent to it before may be lost.

@@ -17,7 +17,7 @@ import type { InventorySync } from "./inventory-sync.ts";
 export interface SyncHost {
   /** Announces the identity with a fresh policy id; undefined if that cannot or may not be done now. */
   announce(): number | undefined;
-  /** Sends a probe, unless one is under way and `again` is false. @returns the number of the probe sent now, if any. */
+  /** Sends a probe, unless one is under way and `again` is false, which it is until the factory was seen. @returns the number of the probe sent now, if any. */
   probe(again: boolean): number | undefined;
   /** Highest number of a message that the daemon has answered. */
   proven(): number;
@@ -72,6 +72,10 @@ export class Sync implements InventorySync {
     this.#clock = clock;
     this.#probeTimeoutMs = probeTimeoutMs;
     this.#host = host;
+  }
+
+  get announcedSeq(): number {
+    return this.#pass?.announcedSeq ?? 0;
   }
 
   get pending(): boolean {

@@ -49,6 +49,7 @@ const LOST =
   "the device lists containers that it has not published to Drayage: an event was lost between the device and the cloud broker; restart container-management on the device to have everything published again";
 
 export class Watch implements InventorySync {
+  readonly announcedSeq = 0;
   readonly #clock: BackendClock;
   readonly #probeTimeoutMs: number;
   readonly #host: WatchHost;

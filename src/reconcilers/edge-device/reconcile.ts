@@ -27,6 +27,9 @@ import { computeDeviceStatus, type DeviceStanding } from "./status.ts";
 /** While something is rented past the grace, ms. */
 const RENTED_RECHECK_MS = 10_000;
 
+/** How long a device that was never connected may take to answer before its status says that nothing is known, ms. */
+const FIRST_WORD_MS = 5_000;
+
 /** Runs one pass. */
 export async function reconcileDevice(
   key: ObjectKey,
@@ -244,7 +247,12 @@ async function writeStatus(
   const before = object.status;
   const known = findCondition(before?.conditions, "Ready") !== undefined;
   // Nothing is known for a moment after a start: what status says stays until there is something to say.
-  if (known && standing.kind === "Session" && standing.snapshot.connection === "Unknown") return undefined;
+  if (standing.kind === "Session" && standing.snapshot.connection === "Unknown") {
+    // A first word would be overtaken at once, and with thousands of devices the API server is what takes the time.
+    if (known) return undefined;
+    const waitMs = FIRST_WORD_MS - (env.accounts.openForMs(object.metadata.uid) ?? FIRST_WORD_MS);
+    if (waitMs > 0) return waitMs;
+  }
   const after = computeDeviceStatus(object, standing, env.clock.now());
   if (statusPatch(before, after) === undefined) return undefined;
   const ready = findCondition(before?.conditions, "Ready");

@@ -43,6 +43,24 @@ describe("a full inventory", () => {
     expect(bench.session.snapshot().synced).toBe(true);
   });
 
+  test("a daemon that subscribes to commands late, on a slow network, is still in sync within seconds, and never Offline", () => {
+    const bench = new Bench();
+    bench.open();
+    bench.factory();
+    // What was sent so far is lost: the daemon had not subscribed. One that had would have three messages waiting, which is all it bears.
+    bench.clock.advance(1_300);
+    expect(bench.take()).toEqual(["announce", "probe", "probe", "probe"]);
+    bench.clock.advance(8_000);
+    expect(bench.take()).toEqual([]);
+    bench.clock.advance(2_500);
+    expect(bench.take()).toEqual(["probe"]);
+    bench.answerProbe();
+    expect(bench.session.snapshot()).toMatchObject({ synced: true, connection: "Connected" });
+    expect(bench.events.filter(({ type }) => type === "Connection")).toEqual([
+      { type: "Connection", state: "Connected" },
+    ]);
+  });
+
   test("each is forced with another policy id of the same device and tenant", () => {
     const bench = new Bench();
     bench.start();
