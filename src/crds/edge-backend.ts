@@ -119,18 +119,21 @@ const alpon = object("A Sixfab Connect account. Secret key: apiKey.", {
   }).exactOptional(),
 });
 
-const hiveon = object("A Hiveon vendor account. Secret key: apiKey. Needs the operator's --owner-id.", {
-  url: text("Address of the API.", {
-    max: 2048,
-    pattern: WEB_URL,
-    fix: WEB_URL_FIX,
-    default: BACKEND_DEFAULTS.hiveon.url,
-  }).exactOptional(),
-  externalIdPath: text(
-    "Path of the lookup by our own id, with {id} for it, where it differs from the lookup by the vendor's id.",
-    { max: 256, pattern: /^\/[^\t\n\f\r ?#]*\{id\}[^\t\n\f\r ?#]*$/, fix: "write an absolute path with {id} in it" },
-  ).exactOptional(),
-});
+const hiveon = object(
+  "A Hiveon vendor account. Secret keys: apiKey, and webhookSecret where webhooks are taken. Needs the operator's --owner-id.",
+  {
+    url: text("Address of the API.", {
+      max: 2048,
+      pattern: WEB_URL,
+      fix: WEB_URL_FIX,
+      default: BACKEND_DEFAULTS.hiveon.url,
+    }).exactOptional(),
+    externalIdPath: text(
+      "Path of the lookup by our own id, with {id} for it, where it differs from the lookup by the vendor's id.",
+      { max: 256, pattern: /^\/[^\t\n\f\r ?#]*\{id\}[^\t\n\f\r ?#]*$/, fix: "write an absolute path with {id} in it" },
+    ).exactOptional(),
+  },
+);
 
 const mittwald = object("A mittwald mStudio account. Secret key: token.", {
   url: text("Address of the API.", {

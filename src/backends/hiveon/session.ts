@@ -167,7 +167,12 @@ export class HiveonSession implements DeviceSession, FlightHost {
     const connection: ConnectionState = open ? "Connected" : "Unknown";
     if (this.#connection === connection) return;
     this.#connection = connection;
-    for (const account of this.#accounts.values()) account.complete = false;
+    for (const [key, account] of this.#accounts) {
+      account.complete = false;
+      // An object that still exists names itself again; what is left of one that is gone would be looked up for ever.
+      const idle = this.#flight === undefined && this.#settling.size === 0;
+      if (idle && account.live().length === 0) this.#accounts.delete(key);
+    }
     this.#emit({ type: "Connection", state: connection });
     if (open) this.#look();
   }

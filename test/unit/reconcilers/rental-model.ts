@@ -41,6 +41,7 @@ export class RentalModel {
   image = "a";
   state: "Running" | "Stopped" = "Running";
   reRent: ReRent = "Never";
+  managementPolicy: "Manage" | "Observe" = "Manage";
   #operation: Operation | undefined;
   #closed = false;
   #external: { id: string } | undefined;
@@ -212,7 +213,7 @@ export class RentalModel {
       hash: this.#hash(),
       planner: hiveonPlanner,
       policy: {
-        managementPolicy: "Manage",
+        managementPolicy: this.managementPolicy,
         driftPolicy: "Correct",
         updateStrategy: "Recreate",
         adoption: { policy: "Never" },

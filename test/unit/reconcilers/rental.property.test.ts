@@ -112,4 +112,22 @@ describe("whatever is lost, killed or edited", () => {
       { numRuns: 1000 },
     );
   });
+
+  test("managementPolicy Observe begins nothing and ends nothing", () => {
+    fc.assert(
+      fc.property(reRents, events, (reRent, story) => {
+        const model = new RentalModel();
+        model.reRent = reRent;
+        model.happen({ do: "pass", fate: "Works" });
+        model.managementPolicy = "Observe";
+        const before = model.starts.length;
+        for (const event of story) {
+          const stopping = model.live().some(({ state }) => state === "Stopping");
+          model.happen(event);
+          if (!stopping) expect(model.live().every(({ state }) => state !== "Stopping")).toBe(true);
+        }
+        expect(model.starts).toHaveLength(before);
+      }),
+    );
+  });
 });

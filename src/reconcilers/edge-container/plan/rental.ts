@@ -43,6 +43,14 @@ export function planRental(input: PlanInput, rentals: Rentals): Plan {
       inFlight === "Sent" ? "a command is on its way" : "waiting to observe the effect of the last command";
     return { step: { type: "Wait", reason: "Effect", message }, ...view, ...kept };
   }
+  if (input.policy.managementPolicy === "Observe")
+    return {
+      step: isLive
+        ? { type: "None" }
+        : { type: "Wait", reason: "Observing", message: "nothing is rented; managementPolicy Observe never rents" },
+      ...view,
+      ...kept,
+    };
   const unfinished = unfinishedCreate(input, rentals, ours);
   if (unfinished !== undefined) return { step: unfinished, ...view, ...(unfinished.type !== "Close" && kept) };
 
