@@ -322,6 +322,10 @@ export interface AccountCredentials {
   apiKey?: string;
   /** Key webhookSecret of the Secret, where the vendor signs webhooks. */
   webhookSecret?: string;
+  /** Bearer token, of a Ditto: key token of the Secret. */
+  token?: string;
+  /** `<issuer>:<subject>` of a Ditto behind no proxy but ours: key preAuthenticated of the Secret. */
+  preAuthenticated?: string;
   /** PEM. */
   ca?: string;
   clientCert?: string;

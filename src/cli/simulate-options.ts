@@ -4,6 +4,7 @@ import { UsageError, type OptionTable, type OptionValues } from "./option-table.
 import { brokerUrl, duration, text, truth, wholeNumber } from "./values.ts";
 
 const CLOUD = "Cloud:";
+const DITTO = "Ditto:";
 const FLEET = "Devices:";
 const CONTROL = "Control:";
 
@@ -93,6 +94,29 @@ export const SIMULATE_KANTO_OPTIONS = {
     parse: truth(),
     default: "false",
   },
+  dittoPort: {
+    value: "port",
+    group: DITTO,
+    help: "port on 127.0.0.1 of an Eclipse Ditto in front of the devices (transport Ditto); 0 for any free one",
+    parse: wholeNumber({ min: 0, max: 65_535 }),
+    default: undefined,
+    defaultHelp: "no Ditto",
+  },
+  dittoUsername: {
+    value: "name",
+    group: DITTO,
+    help: "user name that the Ditto takes",
+    parse: text(),
+    default: "ditto",
+  },
+  dittoPasswordFile: {
+    value: "file",
+    group: DITTO,
+    help: "file that holds the password of that user",
+    parse: text(),
+    default: undefined,
+    defaultHelp: "the password is ditto",
+  },
   controlPort: {
     value: "port",
     group: CONTROL,
@@ -113,7 +137,9 @@ type Values = OptionValues<typeof SIMULATE_KANTO_OPTIONS>;
 export async function simulateKantoOptions(values: Values): Promise<SimulateKantoOptions> {
   const { controlPort } = values;
   const cloud = await cloudAccess(values);
+  const ditto = await dittoAccess(values);
   return {
+    ...(ditto === undefined ? {} : { ditto }),
     ...(cloud === undefined ? {} : { cloud, cloudReconnectMs: values.cloudReconnect }),
     brokerUrl: values.brokerUrl,
     devices: values.devices,
@@ -125,6 +151,16 @@ export async function simulateKantoOptions(values: Values): Promise<SimulateKant
     ...(await readLogin(values)),
     ...(controlPort === undefined ? {} : { controlPort }),
   };
+}
+
+async function dittoAccess(values: Values): Promise<SimulateKantoOptions["ditto"]> {
+  const { dittoPort: port, dittoUsername: username, dittoPasswordFile: file } = values;
+  if (port === undefined) {
+    if (file !== undefined) throw new UsageError("option --ditto-password-file needs --ditto-port");
+    return undefined;
+  }
+  const password = file === undefined ? "ditto" : (await readOptionFile("--ditto-password-file", file)).trimEnd();
+  return { port, username, password };
 }
 
 async function cloudAccess(values: Values): Promise<SimulateKantoOptions["cloud"]> {

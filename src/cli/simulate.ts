@@ -8,6 +8,8 @@ const EXAMPLES = `
 Examples:
   Three devices on a broker on this machine:
     drayage simulate kanto --devices 3
+  The same behind an Eclipse Ditto, for transport Ditto:
+    drayage simulate kanto --devices 3 --ditto-port 8080
   One device that can be taken offline, rebooted or made to fail while it runs:
     drayage simulate kanto --control-port 8090
   One device with a connector to a broker in the cloud:
@@ -36,8 +38,13 @@ export function addSimulate(program: Command, context: CliContext): void {
       const wrong = checkSimulateOptions(options);
       if (wrong !== undefined) throw new UsageError(wrong);
       const print = (line: string): void => context.stdout(`${line}\n`);
-      const onReady: NonNullable<Parameters<typeof simulateKanto>[0]["onReady"]> = ({ devices, controlUrl }) => {
+      const onReady: NonNullable<Parameters<typeof simulateKanto>[0]["onReady"]> = ({
+        devices,
+        controlUrl,
+        dittoUrl,
+      }) => {
         print(`${devices.length} simulated Kanto device${devices.length === 1 ? "" : "s"} on ${options.brokerUrl}`);
+        if (dittoUrl !== undefined) print(`Ditto: ${dittoUrl}, user ${options.ditto?.username ?? ""}`);
         if (controlUrl !== undefined) print(`control endpoint: ${controlUrl}`);
       };
       await simulateKanto({ ...options, log: print, onReady }, context.signal);

@@ -14,63 +14,66 @@ const WEB_URL = /^https?:\/\/[^\t\n\f\r /?#@]+(\/[^\t\n\f\r ?#]*)?$/;
 const WEB_URL_FIX = "write https://host or https://host/path; credentials go into the Secret";
 
 const kanto = ruled(
-  object("An MQTT broker (or Ditto) in front of Eclipse Kanto devices. Secret keys: username, password.", {
-    url: text(
-      "Address: mqtt://, mqtts://, ws:// or wss:// host:port; https:// for transport Ditto. Never with credentials in it.",
-      {
-        max: 2048,
-        pattern: /^(mqtts?|wss?|https?):\/\/[^\t\n\f\r /?#@]+(\/[^\t\n\f\r ?#]*)?$/,
-        fix: "write scheme://host:port with mqtt, mqtts, ws, wss or https; credentials go into the Secret",
-      },
-    ),
-    transport: choice(
-      "Local: the devices' own topics. Connector: a plain broker behind Kanto's suite connector. Ditto: the HTTP API of Eclipse Ditto.",
-      ["Local", "Connector", "Ditto"],
-      { default: BACKEND_DEFAULTS.kanto.transport },
-    ).exactOptional(),
-    tenant: text("Hono tenant of the devices; they publish on e/<tenant>/<thing id>.", {
-      max: 256,
-      pattern: /^[!"$-*,-.0-~]+$/,
-      fix: "write one topic level in printable ASCII: no /, +, # or space",
-    }),
-    mqttVersion: choice(
-      `MQTT version to begin with; 5 falls back to 3.1.1 where the broker refuses it. With transport Connector the default is ${BACKEND_DEFAULTS.kantoConnectorMqttVersion}.`,
-      ["3.1.1", "5"],
-      {
-        default: BACKEND_DEFAULTS.kanto.mqttVersion,
-      },
-    ).exactOptional(),
-    answerIdentity: flag(
-      "Whether Drayage answers edge/thing/request, which a device asks after each connect; it leaves that to a connector as soon as one was seen. The request does not say who asks: each device needs a broker, or a topicPrefix, of its own. Transport Local only.",
-      { default: BACKEND_DEFAULTS.kanto.answerIdentity },
-    ).exactOptional(),
-    clientIdPrefix: text("Begin of the MQTT client ids; each process adds its own end.", {
-      max: 64,
-      pattern: /^[0-9A-Za-z_-]+$/,
-      fix: "write letters, digits, _ and -",
-      default: BACKEND_DEFAULTS.kanto.clientIdPrefix,
-    }).exactOptional(),
-    connector: object("How the suite connector was set up. Transport Connector only.", {
-      responsePrefix: text("COMMAND_RESPONSE_TOPIC_PREFIX of the connector.", {
-        max: 256,
-        pattern: /^[^\t\n\f\r +#]+$/,
-        fix: "write a topic without +, # or space",
-      }).exactOptional(),
-      eventPrefix: text("EVENTS_TOPIC_PREFIX of the connector.", {
-        max: 256,
-        pattern: /^[^\t\n\f\r +#]+$/,
-        fix: "write a topic without +, # or space",
-      }).exactOptional(),
-      statusTopic: text(
-        "Where a connector's edge/connection/remote/status can be read on this broker, if a bridge or a rule of yours brings it there; {deviceId} stands for the gateway's id, {tenant} for its tenant. Unset: presence comes from messages and probes alone.",
+  object(
+    "An MQTT broker (or Ditto) in front of Eclipse Kanto devices. Secret keys: username, password; for transport Ditto these, or token, or preAuthenticated.",
+    {
+      url: text(
+        "Address: mqtt://, mqtts://, ws:// or wss:// host:port. For transport Ditto https://, with the path before /api/2 if there is one; http:// sends the credentials in plain text. Never with credentials in it.",
         {
-          max: 256,
-          pattern: /^[^\t\n\f\r +#]*\{deviceId\}[^\t\n\f\r +#]*$/,
-          fix: "write a topic with {deviceId} in it, without +, # or space",
+          max: 2048,
+          pattern: /^(mqtts?|wss?|https?):\/\/[^\t\n\f\r /?#@]+(\/[^\t\n\f\r ?#]*)?$/,
+          fix: "write scheme://host:port with mqtt, mqtts, ws, wss or https; credentials go into the Secret",
+        },
+      ),
+      transport: choice(
+        "Local: the devices' own topics. Connector: a plain broker behind Kanto's suite connector. Ditto: the HTTP API of Eclipse Ditto.",
+        ["Local", "Connector", "Ditto"],
+        { default: BACKEND_DEFAULTS.kanto.transport },
+      ).exactOptional(),
+      tenant: text("Hono tenant of the devices; they publish on e/<tenant>/<thing id>.", {
+        max: 256,
+        pattern: /^[!"$-*,-.0-~]+$/,
+        fix: "write one topic level in printable ASCII: no /, +, # or space",
+      }),
+      mqttVersion: choice(
+        `MQTT version to begin with; 5 falls back to 3.1.1 where the broker refuses it. With transport Connector the default is ${BACKEND_DEFAULTS.kantoConnectorMqttVersion}.`,
+        ["3.1.1", "5"],
+        {
+          default: BACKEND_DEFAULTS.kanto.mqttVersion,
         },
       ).exactOptional(),
-    }).exactOptional(),
-  }),
+      answerIdentity: flag(
+        "Whether Drayage answers edge/thing/request, which a device asks after each connect; it leaves that to a connector as soon as one was seen. The request does not say who asks: each device needs a broker, or a topicPrefix, of its own. Transport Local only.",
+        { default: BACKEND_DEFAULTS.kanto.answerIdentity },
+      ).exactOptional(),
+      clientIdPrefix: text("Begin of the MQTT client ids; each process adds its own end.", {
+        max: 64,
+        pattern: /^[0-9A-Za-z_-]+$/,
+        fix: "write letters, digits, _ and -",
+        default: BACKEND_DEFAULTS.kanto.clientIdPrefix,
+      }).exactOptional(),
+      connector: object("How the suite connector was set up. Transport Connector only.", {
+        responsePrefix: text("COMMAND_RESPONSE_TOPIC_PREFIX of the connector.", {
+          max: 256,
+          pattern: /^[^\t\n\f\r +#]+$/,
+          fix: "write a topic without +, # or space",
+        }).exactOptional(),
+        eventPrefix: text("EVENTS_TOPIC_PREFIX of the connector.", {
+          max: 256,
+          pattern: /^[^\t\n\f\r +#]+$/,
+          fix: "write a topic without +, # or space",
+        }).exactOptional(),
+        statusTopic: text(
+          "Where a connector's edge/connection/remote/status can be read on this broker, if a bridge or a rule of yours brings it there; {deviceId} stands for the gateway's id, {tenant} for its tenant. Unset: presence comes from messages and probes alone.",
+          {
+            max: 256,
+            pattern: /^[^\t\n\f\r +#]*\{deviceId\}[^\t\n\f\r +#]*$/,
+            fix: "write a topic with {deviceId} in it, without +, # or space",
+          },
+        ).exactOptional(),
+      }).exactOptional(),
+    },
+  ),
   [
     {
       rule: `(has(self.transport) && self.transport == "Ditto") == self.url.startsWith("http")`,

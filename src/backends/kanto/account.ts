@@ -12,6 +12,7 @@ import type {
 } from "../contract.ts";
 import { TargetError } from "../errors.ts";
 import { connectorDialect } from "./connector-link.ts";
+import { DittoTransport } from "./ditto/index.ts";
 import { LOCAL } from "./local-link.ts";
 import { endpointOf, MqttTransport } from "./mqtt-transport.ts";
 import { KantoSession } from "./session.ts";
@@ -193,6 +194,7 @@ export class KantoAccount implements Account {
 
   #brokerMessage(): string {
     const { status } = this.#transport;
+    if (status.state === "Connected") return `${this.endpoint} takes no message for this device at present`;
     return status.state === "Failed" ? status.message : `connecting to ${this.endpoint}`;
   }
 }
@@ -206,7 +208,7 @@ export function createTransport(options: TransportOptions, deps: TransportDeps):
     case "Connector":
       return new MqttTransport(options, connectorDialect(options.kanto), deps);
     case "Ditto":
-      throw new RangeError(`transport ${transport} is not supported yet`);
+      return new DittoTransport(options, deps);
     default:
       return transport satisfies never;
   }

@@ -16,7 +16,7 @@ export const CONTAINER_PREFIX = "Container:";
 /** The feature that reports what containers use. */
 export const METRICS_FEATURE = "Metrics";
 /** The feature that lists the ids of all containers. */
-const SOFTWARE_FEATURE = "SoftwareUpdatable";
+export const SOFTWARE_FEATURE = "SoftwareUpdatable";
 /** Operation that no daemon knows: answered 404 within milliseconds, in the order of commands, and changing nothing. */
 export const PROBE_OPERATION = "drayageProbe";
 
@@ -61,6 +61,15 @@ export function requestPayload(
     operation.value !== null;
   if (!safe) throw new RangeError(`request for ${operation.operation} cannot be encoded safely`);
   return text;
+}
+
+/**
+ * An operation that changes nothing and is told in the device's twin, with this id: the removal of a container that cannot exist
+ * (containerm/things/features_rollouts_software_updatable_internal.go, processRemoveAction).
+ */
+export function markOperation(correlationId: string): Operation {
+  const nothing = { group: "drayage", name: "drayage-mark", version: "0" };
+  return { feature: SOFTWARE_FEATURE, operation: "remove", value: { correlationId, software: [nothing] } };
 }
 
 /** How a daemon answered. */
@@ -147,7 +156,7 @@ export function readEvent(thingId: string, payload: string): TwinEvent | undefin
 }
 
 /** The map's keys are made from image references; the container ids are in its entries. No map at all is an empty one. */
-function readDependencies(property: string | undefined, value: unknown): TwinEvent | undefined {
+export function readDependencies(property: string | undefined, value: unknown): TwinEvent | undefined {
   if (property !== undefined && property !== "/properties/status/installedDependencies") return { kind: "Other" };
   const status = isObject(value) ? objectAt(objectAt(value, "properties"), "status") : {};
   const map = property === undefined ? status["installedDependencies"] : value;

@@ -5,7 +5,7 @@ import type { Change, Inventory } from "./inventory.ts";
 import type { InventorySync } from "./inventory-sync.ts";
 
 export interface FeedHost {
-  /** Whether a full inventory can be asked for: what may be out of date is then left to it, else it is all there is. */
+  /** Whether a full inventory can be asked of the device: what may be out of date is then left to it, else it is all there is. */
   askable(): boolean;
   /** A container appeared, changed or went. @param container as it is now, or was last. */
   changed(externalId: string, container: ObservedContainer | undefined): void;

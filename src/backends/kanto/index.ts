@@ -10,6 +10,7 @@ import type { Backend, BackendDeps, FieldProblem } from "../contract.ts";
 import { KantoAccount, targetKeyOf } from "./account.ts";
 import { kantoPlanner } from "./planner/index.ts";
 import { isTopicLevel, kantoTarget } from "./topics.ts";
+import type { KantoSpec } from "./transport.ts";
 
 export { kantoPlanner } from "./planner/index.ts";
 
@@ -34,7 +35,7 @@ export function createKantoBackend(deps: BackendDeps): Backend {
     targetKey: (backend, device) => {
       if (backend.kanto === undefined || device.kanto === undefined) return undefined;
       const target = kantoTarget(device.kanto.thingId, device.kanto.topicPrefix, device.kanto.tenant);
-      return target === undefined || !isBrokerUrl(backend.kanto.url) ? undefined : targetKeyOf(backend.kanto, target);
+      return target === undefined || !isEndpoint(backend.kanto) ? undefined : targetKeyOf(backend.kanto, target);
     },
   };
 }
@@ -43,29 +44,36 @@ function problem(path: string, kind: "Invalid" | "Unsupported", message: string)
   return { path, kind, reason: kind === "Invalid" ? "InvalidSpec" : "UnsupportedField", message };
 }
 
-function isBrokerUrl(url: string): boolean {
-  return URL.canParse(url) && /^(mqtts?|wss?):$/.test(new URL(url).protocol) && new URL(url).hostname !== "";
+const BROKERS = "mqtt://, mqtts://, ws:// or wss:// host:port";
+
+function isDitto({ transport }: KantoSpec): boolean {
+  return transport === "Ditto";
+}
+
+function isEndpoint(kanto: KantoSpec): boolean {
+  const { url } = kanto;
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  return (isDitto(kanto) ? /^https?:$/ : /^(mqtts?|wss?):$/).test(protocol) && hostname !== "";
 }
 
 function validateBackend(spec: EdgeBackendSpec): FieldProblem[] {
   const { kanto } = spec;
   if (kanto === undefined) return [problem("kanto", "Invalid", "set spec.kanto")];
-  const transport = kanto.transport ?? "Local";
-  if (transport === "Ditto") {
-    const message = "transport Ditto is not supported yet: use Local, the device's own MQTT broker, or Connector";
-    return [problem("kanto.transport", "Unsupported", message)];
-  }
   const problems: FieldProblem[] = [];
-  if (!isBrokerUrl(kanto.url)) {
-    problems.push(problem("kanto.url", "Invalid", "write mqtt://, mqtts://, ws:// or wss:// host:port"));
+  if (!isEndpoint(kanto)) {
+    const schemes = isDitto(kanto)
+      ? "https:// (or http://) host, with the path before /api/2 if there is one"
+      : BROKERS;
+    problems.push(problem("kanto.url", "Invalid", `write ${schemes}`));
   } else if (new URL(kanto.url).username !== "" || new URL(kanto.url).password !== "") {
     problems.push(problem("kanto.url", "Invalid", "a url holds no credentials: use spec.credentialsSecretRef"));
-  } else if (spec.tls !== undefined && !/^(mqtts|wss):/.test(kanto.url)) {
+  } else if (spec.tls !== undefined && !/^(mqtts|wss|https):/.test(kanto.url)) {
     problems.push(
       problem(
         "tls",
         "Invalid",
-        "spec.tls counts only with mqtts:// or wss://: change spec.kanto.url, or leave tls out",
+        "spec.tls counts only with mqtts://, wss:// or https://: change spec.kanto.url, or leave tls out",
       ),
     );
   }

@@ -1,4 +1,4 @@
-/** How a session gets the whole inventory of its device. sync.ts asks for it (links of inventory Announce and Fetch), watch.ts cannot. */
+/** How a session gets the whole inventory of its device. sync.ts asks the device for it, twin-sync.ts reads what is kept beside the device, watch.ts can do neither. */
 export interface InventorySync {
   /** Whether a pass is under way or wanted. */
   readonly pending: boolean;

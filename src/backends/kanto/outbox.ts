@@ -126,11 +126,6 @@ export class Outbox {
     return this.#count(this.#link.announce?.(payload) ?? false);
   }
 
-  /** Reads everything from the store beside the device; returns its number. */
-  fetch(): number | undefined {
-    return this.#count(this.#link.fetch?.() ?? false);
-  }
-
   /** The daemon answered message `seq`. */
   answered(seq: number): void {
     this.#proven = Math.max(this.#proven, seq);

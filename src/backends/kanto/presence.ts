@@ -108,6 +108,11 @@ export class Presence {
     return seq;
   }
 
+  /** No answer to this request will come: if it was a probe, another one may be sent. */
+  unanswered(requestId: string): void {
+    this.#open.delete(requestId);
+  }
+
   /** Somebody who knows says that the device cannot be reached. A command of ours may run on all the same. */
   gone(): void {
     this.#open.clear();

@@ -26,6 +26,8 @@ export interface RunnerHost {
   /** Wants a full inventory that was announced after message `afterSeq`; calm: soon is enough. */
   wantInventory(afterSeq: number, calm: boolean): void;
   malformed(kind: string): void;
+  /** The device has answered for this container, and the inventory does not show it yet. */
+  created(externalId: string): void;
 }
 
 /** How long an effect may take to show after its command was answered before a full inventory is asked for, ms. */
@@ -77,6 +79,17 @@ export class Runner {
   doubt(): void {
     const { flight } = this.#slot;
     if (flight?.sent !== undefined && !flight.acknowledged) this.#host.wantInventory(flight.sent.seq, false);
+  }
+
+  /** No reply to a request will come any more: if it was the command, only proof tells how it ended. */
+  unanswered(requestId: string): void {
+    const { flight } = this.#slot;
+    if (flight?.sent?.requestId !== requestId || flight.confirming) return;
+    this.#host.log.warn(
+      { target: this.#host.targetKey, commandId: flight.command.commandId },
+      "no reply to a command will come: a full inventory will tell how it ended",
+    );
+    this.#host.wantInventory(flight.sent.seq, false);
   }
 
   /** The device does not answer, or nobody can be reached: a command that waited was never sent. */
@@ -192,6 +205,7 @@ export class Runner {
       this.#slot.succeed(flight, externalId);
       return;
     }
+    if (command.kind === "Create" && externalId !== undefined) this.#host.created(externalId);
     // Events travel apart from answers: give the effect a moment to show, then ask for everything.
     flight.confirming = true;
     this.#slot.later(flight, CONFIRM_MS, () => {

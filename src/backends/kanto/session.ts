@@ -3,6 +3,7 @@
  * inventories (sync.ts) and the one command in flight (slot.ts). Everything here happens in the turn of an incoming message, a timer or a
  * call; nothing waits.
  */
+import { randomUUID } from "node:crypto";
 import type {
   AccountNotice,
   BackendClock,
@@ -22,7 +23,7 @@ import { DEVICE_DEFAULTS } from "../../crds/default-values.ts";
 import type { EdgeDeviceSpec } from "../../crds/edge-device.ts";
 import { refusal, unreachable } from "./admission.ts";
 import type { CommandTimings } from "./commands.ts";
-import { METRICS_FEATURE, readConnectorStatus } from "./envelope.ts";
+import { markOperation, METRICS_FEATURE, readConnectorStatus } from "./envelope.ts";
 import { takeEvent, type FeedHost } from "./feed.ts";
 import { Identity } from "./identity.ts";
 import { Inventory, MOST_CHARACTERS, MOST_CONTAINERS } from "./inventory.ts";
@@ -35,6 +36,8 @@ import { operationOf, Settlement } from "./settlement.ts";
 import { Slot, type Flight } from "./slot.ts";
 import { Standing } from "./standing.ts";
 import { Sync } from "./sync.ts";
+import { takeStored, type StoredTwin } from "./stored.ts";
+import { TwinSync } from "./twin-sync.ts";
 import { Watch } from "./watch.ts";
 import type { KantoTarget } from "./topics.ts";
 import type { Inbound, Link, LinkHandlers } from "./transport.ts";
@@ -89,7 +92,7 @@ export class KantoSession implements DeviceSession {
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   readonly #settlement = new Settlement();
   readonly #feedHost: FeedHost = {
-    askable: () => this.#link.traits.inventory !== "Watch",
+    askable: () => this.#link.traits.inventory === "Announce",
     changed: (externalId, container) => {
       this.#runner.noteChange(externalId);
       this.#emitContainer(externalId, container);
@@ -104,6 +107,8 @@ export class KantoSession implements DeviceSession {
   /** Subscribed on the open connection. */
   #online = false;
   #closed = false;
+  /** Exists with inventory Fetch. */
+  #stored: ((twin: StoredTwin, asked: boolean) => void) | undefined;
   #synced = false;
   #syncCount = 0;
   /** Something was left out of the inventory, in the last pass or since: what is absent from it may be there all the same. */
@@ -152,6 +157,9 @@ export class KantoSession implements DeviceSession {
         probe: () => void this.#presence.probe(true),
         wantInventory: (afterSeq, calm) => this.#sync.request(afterSeq, calm),
         malformed: (kind) => this.#malformed(kind),
+        // Where a twin stands between, it may show a new container long after the device has answered for it.
+        created: (externalId) =>
+          this.#link.traits.inventory === "Fetch" ? this.#sync.mentioned(externalId) : undefined,
       },
       this.#slot,
       this.#outbox,
@@ -170,7 +178,7 @@ export class KantoSession implements DeviceSession {
       problem: () => this.#problem,
       brokerMessage: () => deps.brokerMessage(),
       changed: (state) => this.#emit({ type: "Connection", state }),
-      stillInFlight: () => this.#runner.doubt(),
+      stillInFlight: () => (this.#link.traits.confirmedByReply === true ? undefined : this.#runner.doubt()),
     });
     this.#sync = this.#createSync();
     this.#metering = new Metering(clock, options.probeTimeoutMs, {
@@ -257,7 +265,15 @@ export class KantoSession implements DeviceSession {
 
   configure({ kanto }: EdgeDeviceSpec): void {
     const { enabled, frequencySeconds } = { ...DEVICE_DEFAULTS.kanto.metrics, ...kanto?.metrics };
-    this.#metering.configure(enabled ? frequencySeconds : undefined);
+    const carried = this.#link.traits.inventory !== "Fetch";
+    if (enabled && !carried) {
+      this.#deps.notice({
+        reason: "MetricsNotCarried",
+        message: `what containers of ${this.target.thingId} use cannot be had through Ditto: its twin does not hold a device's reports`,
+        type: "Warning",
+      });
+    }
+    this.#metering.configure(enabled && carried ? frequencySeconds : undefined);
   }
 
   usage(): ReadonlyMap<string, ContainerUsage> {
@@ -331,6 +347,13 @@ export class KantoSession implements DeviceSession {
         this.#presence.heard();
         takeEvent(this.target.thingId, inbound.payload, this.#inventory, this.#sync, this.#feedHost);
         return;
+      case "Stored":
+        this.#onStored(inbound.payload, inbound.asked);
+        return;
+      case "NoReply":
+        this.#presence.unanswered(inbound.requestId);
+        this.#runner.unanswered(inbound.requestId);
+        return;
       case "ConnectorStatus":
         this.#onConnectorStatus(inbound.payload);
         return;
@@ -388,6 +411,17 @@ export class KantoSession implements DeviceSession {
       complete: (gone: readonly string[], provenSeq: number) => this.#onComplete(gone, provenSeq),
       stuck: (message: string) => this.#onStuck(message),
     };
+    if (this.#link.traits.inventory === "Fetch") {
+      const sync = new TwinSync(clock, probeTimeoutMs, {
+        ...host,
+        fetch: () => this.#link.fetch?.() ?? false,
+        strict: () => this.#slot.flight?.sent !== undefined || this.#settlement.waiting,
+        mark: () => this.#putMark(),
+        incomplete: () => this.#onIncomplete(),
+      });
+      this.#stored = (twin, asked) => sync.stored(twin, asked);
+      return sync;
+    }
     if (this.#link.traits.inventory === "Watch") {
       return new Watch(clock, probeTimeoutMs, { ...host, incomplete: () => this.#onIncomplete() });
     }
@@ -401,6 +435,20 @@ export class KantoSession implements DeviceSession {
 
   #onIncomplete(): void {
     this.#synced = false;
+  }
+
+  #putMark(): string | undefined {
+    if (!this.#online || !this.#watchful.valid()) return undefined;
+    const correlationId = `drayage-${randomUUID()}`;
+    const sent = this.#outbox.request("mark", markOperation(correlationId), this.#options.probeTimeoutMs);
+    return sent === undefined ? undefined : correlationId;
+  }
+
+  #onStored(payload: string, asked: boolean): void {
+    this.#leftOut = false;
+    const twin = takeStored(payload, this.#inventory, this.#feedHost);
+    if (twin === undefined) this.#malformed("Stored");
+    else this.#stored?.(twin, asked);
   }
 
   #onStuck(message: string): void {
@@ -429,7 +477,7 @@ export class KantoSession implements DeviceSession {
     }
     if (!this.#outbox.hasRoom(this.#options.observeIntervalMs)) return undefined;
     this.#leftOut = false;
-    return this.#link.traits.inventory === "Announce" ? this.#identity.announceFresh() : this.#outbox.fetch();
+    return this.#identity.announceFresh();
   }
 
   #knock(): void {

@@ -12,6 +12,11 @@ export class Settlement {
   readonly #waiting = new Map<string, number>();
   readonly #closed = new Set<string>();
 
+  /** Somebody waits for an inventory to tell how an operation ended. */
+  get waiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   isClosed(operationId: string): boolean {
     return this.#closed.has(operationId);
   }

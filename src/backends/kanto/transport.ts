@@ -13,8 +13,9 @@
  *    status; a reply that does not come is simply never delivered: the session finds out how the command ended.
  *  - Whatever the device says is delivered through `receive`, in the order in which it came, as raw text: parsing and counting of malformed
  *    bodies is the session's. Texts that fit no Inbound are counted by `TransportDeps.malformed`.
- *  - `traits` say what the session may rely on. An inventory that is asked for (Announce, Fetch) arrives as events, one modify of each
- *    `/features/Container:<id>` and the modify of `/features/ContainerFactory` after them, as the daemon itself publishes them.
+ *  - `traits` say what the session may rely on. An inventory that is announced for (Announce) arrives as events, one modify of each
+ *    `/features/Container:<id>` and the modify of `/features/ContainerFactory` after them, as the daemon itself publishes them; one that is
+ *    read (Fetch) as Stored. What was read and what was told must be delivered in the order in which the store changed.
  */
 import type { EdgeBackendSpec } from "../../crds/edge-backend.ts";
 import type { AccountCredentials, AccountNotice, AccountStatus, BackendDeps } from "../contract.ts";
@@ -26,12 +27,14 @@ export interface LinkTraits {
   /**
    * How everything is had.
    * Announce: `announce` of a fresh identity makes the daemon publish everything again (on its own broker only).
-   * Fetch: `fetch` reads everything from a store beside the device, and delivers it as events.
+   * Fetch: `fetch` reads everything from a store beside the device, which says nothing of whether the device is there (twin-sync.ts).
    * Watch: it cannot be asked for; complete is what a registration of the device proved, followed without a gap (watch.ts).
    */
   readonly inventory: "Announce" | "Fetch" | "Watch";
   /** Something between drops a reply that takes longer than the request's `timeout` header says: the session sets the header. */
   readonly replyFilter: boolean;
+  /** An envelope is confirmed only with its reply: that none has come says nothing. */
+  readonly confirmedByReply?: true;
   /** Largest envelope that is carried, bytes; unset: no limit of its own. */
   readonly maxBytes?: number;
 }
@@ -62,6 +65,10 @@ export type Inbound =
   | { kind: "Response"; requestId: string; status: number; payload: string }
   /** A twin event. */
   | { kind: "Event"; payload: string }
+  /** No reply to this request will come any more, whatever became of it. */
+  | { kind: "NoReply"; requestId: string }
+  /** Everything, as it was read: the features of the thing as JSON. `asked`: read since the last `fetch`, not before. */
+  | { kind: "Stored"; payload: string; asked: boolean }
   /** Somebody asks who the device is; only where `announce` exists. What is asked does not matter. */
   | { kind: "IdentityRequest"; payload: string }
   /** Somebody, perhaps this process, announced it. */

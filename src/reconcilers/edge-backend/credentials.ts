@@ -28,7 +28,9 @@ export async function resolveCredentials(object: EdgeBackend, references: Refere
       object.spec.kanto === undefined
         ? (takeKey(data, object.spec.mittwald === undefined ? "apiKey" : "token", credentials) ??
           takeWebhookSecret(data, credentials))
-        : takeLogin(data, credentials);
+        : object.spec.kanto.transport === "Ditto"
+          ? takeDitto(data, credentials)
+          : takeLogin(data, credentials);
     if (problem?.missing !== undefined) return keyMissing("Secret", namespace, name, problem.missing);
     if (problem !== undefined)
       return {
@@ -78,6 +80,28 @@ function takeLogin(data: ValueData, credentials: AccountCredentials): Problem | 
     return { malformed: "username or password ends with a line break" };
   credentials.username = username;
   credentials.password = password;
+  return undefined;
+}
+
+/** Of a Ditto: user name and password of the proxy before it, a bearer token, or the subject that it is to believe. Exactly one of the three. */
+function takeDitto(data: ValueData, credentials: AccountCredentials): Problem | undefined {
+  const kinds = ["token", "preAuthenticated", "username"].filter((key) => data.get(key) !== undefined);
+  const [kind] = kinds;
+  if (kind === undefined) return { missing: "token" };
+  if (kinds.length > 1)
+    return { malformed: `it has both ${kinds.join(" and ")}, so that it is not clear which counts` };
+  const value = data.get(kind) ?? "";
+  if (kind === "username") return takeLogin(data, credentials);
+  if (value instanceof NotText) return { malformed: `${kind} is not UTF-8 text` };
+  if (/[\r\n]$/.test(value)) return { malformed: `${kind} ends with a line break` };
+  if (kind === "token") {
+    if (!/^[\x21-\x7e]+$/.test(value))
+      return { malformed: "token is empty or has characters that no HTTP header takes" };
+    credentials.token = value;
+    return undefined;
+  }
+  if (!/^[\x21-\x7e]+:[\x20-\x7e]+$/.test(value)) return { malformed: "preAuthenticated is not <issuer>:<subject>" };
+  credentials.preAuthenticated = value;
   return undefined;
 }
 

@@ -40,6 +40,8 @@ export interface DittoOptions {
   maxMessageBytes?: number;
   /** Default 100 kB, as Ditto's. */
   maxThingBytes?: number;
+  /** Whether to wait until the devices are heard, for as long as the broker is away. Default true. */
+  awaitBroker?: boolean;
   /** First delay of a reconnection to the broker, ms. Default 1000. */
   reconnectMs?: number;
 }
@@ -52,6 +54,8 @@ export interface Ditto {
   readonly messages: readonly ReceivedMessage[];
   /** GETs of a thing so far. */
   readonly reads: number;
+  /** Answers of devices that came too late, twice, or to nobody. */
+  readonly droppedAnswers: number;
   readonly streams: { readonly open: number; readonly opened: number };
   thing(thingId: string): StoredThing | undefined;
   /** Provisions a thing, or deletes it. */
@@ -112,7 +116,7 @@ export async function startDitto(options: DittoOptions): Promise<Ditto> {
   const listen = async (): Promise<void> => {
     const made = createServer((request, response) => void gateway.handle(request, response));
     // Like nginx in front of Ditto: an idle connection is kept for 75 s.
-    made.keepAliveTimeout = 75 * secondMs;
+    made.keepAliveTimeout = 75_000;
     made.on("connection", (socket) => {
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
@@ -146,7 +150,10 @@ export async function startDitto(options: DittoOptions): Promise<Ditto> {
 
   await listen();
   try {
-    await bridge.start();
+    const heard = bridge.start();
+    if (options.awaitBroker ?? true) {
+      await heard;
+    }
   } catch (error) {
     await stop();
     throw error;
@@ -157,6 +164,9 @@ export async function startDitto(options: DittoOptions): Promise<Ditto> {
     messages: gateway.messages,
     get reads() {
       return gateway.reads;
+    },
+    get droppedAnswers() {
+      return bridge.dropped;
     },
     streams,
     thing: (thingId) => twins.get(thingId),

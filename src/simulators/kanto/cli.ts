@@ -2,10 +2,12 @@
 // in the cloud, the connectors are suite-connectors that carry the devices' messages to it. Reading flags and printing are the command's
 // business, not this file's.
 
+import { startDitto, type Ditto } from "../ditto/index.ts";
 import type { ImageTable } from "./images.ts";
 import { startControl } from "./control.ts";
 import { startKantoDevice, type KantoDevice } from "./device.ts";
 import type { Credentials, TlsOptions } from "./mqtt-socket.ts";
+import { thingId } from "./twin.ts";
 import { startSuiteConnector, type BrokerAccess, type SuiteConnector } from "./suite-connector.ts";
 
 export interface SimulateKantoOptions {
@@ -33,10 +35,16 @@ export interface SimulateKantoOptions {
   cloud?: BrokerAccess;
   /** First pause before a connector tries the cloud again, ms. Default 60000, as the real one's. */
   cloudReconnectMs?: number;
+  /** An Eclipse Ditto in front of the devices, on 127.0.0.1; absent: none. */
+  ditto?: { port: number; username: string; password: string };
   /** Receives one line for each thing worth knowing. */
   log?: (line: string) => void;
   /** Called once all devices are started. */
-  onReady?: (ready: { devices: readonly KantoDevice[]; controlUrl: string | undefined }) => void;
+  onReady?: (ready: {
+    devices: readonly KantoDevice[];
+    controlUrl: string | undefined;
+    dittoUrl: string | undefined;
+  }) => void;
 }
 
 /** What is wrong with the options; undefined when nothing is. */
@@ -94,11 +102,15 @@ export async function simulateKanto(options: SimulateKantoOptions, signal: Abort
   } = options;
   const devices: KantoDevice[] = [];
   const connectors = new Map<string, SuiteConnector>();
+  const deviceIds = Array.from({ length: count }, (_, index) => `${deviceIdPrefix}${index + 1}`);
+  const ditto = await dittoOf(options, deviceIds);
   const control =
     options.controlPort === undefined ? undefined : await startControl(devices, options.controlPort, connectors);
   try {
-    for (let number = 1; number <= count && !signal.aborted; number++) {
-      const deviceId = `${deviceIdPrefix}${number}`;
+    for (const deviceId of deviceIds) {
+      if (signal.aborted) {
+        break;
+      }
       if (options.cloud) {
         connectors.set(deviceId, await connectorOf(options, options.cloud, deviceId));
       }
@@ -118,7 +130,7 @@ export async function simulateKanto(options: SimulateKantoOptions, signal: Abort
         }),
       );
     }
-    options.onReady?.({ devices, controlUrl: control?.url });
+    options.onReady?.({ devices, controlUrl: control?.url, dittoUrl: ditto?.url });
     if (!signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();
       signal.addEventListener("abort", () => resolve(), { once: true });
@@ -128,7 +140,27 @@ export async function simulateKanto(options: SimulateKantoOptions, signal: Abort
     await Promise.allSettled(devices.map(async (device) => device.stop()));
     await Promise.allSettled([...connectors.values()].map(async (connector) => connector.stop()));
     await control?.close();
+    await ditto?.close();
   }
+}
+
+/** Started before the devices: what they publish at their start is what the twins are made of. */
+async function dittoOf(
+  { ditto, brokerUrl, credentials, tls }: SimulateKantoOptions,
+  deviceIds: readonly string[],
+): Promise<Ditto | undefined> {
+  return (
+    ditto &&
+    startDitto({
+      brokerUrl,
+      port: ditto.port,
+      users: { basic: { [ditto.username]: ditto.password } },
+      things: deviceIds.map(thingId),
+      awaitBroker: false,
+      ...(credentials ? { credentials } : {}),
+      ...(tls ? { tls } : {}),
+    })
+  );
 }
 
 async function connectorOf(

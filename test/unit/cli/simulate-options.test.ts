@@ -20,6 +20,11 @@ test("without options: one device on a broker on this machine, no credentials, n
   });
 });
 
+test("a Ditto is started only if it is given a port; its password is that of Ditto's own examples unless a file has another", async () => {
+  expect(await read({ dittoPort: "0" })).toMatchObject({ ditto: { port: 0, username: "ditto", password: "ditto" } });
+  await expect(read({ dittoPasswordFile: "somewhere" })).rejects.toThrow(UsageError);
+});
+
 test("passwords, authorities and keys come from files", async () => {
   const dir = await mkdtemp(join(tmpdir(), "drayage-test-"));
   try {

@@ -186,6 +186,33 @@ export class Bench {
     this.event("/features/ContainerFactory", {});
   }
 
+  /** A read of the twin shows these containers, and lists them. */
+  stored(ids: readonly string[], more: { listed?: readonly string[]; mark?: string; factory?: boolean } = {}): void {
+    const { listed = ids, mark, factory = true } = more;
+    const container = (id: string): unknown => ({
+      properties: {
+        status: { name: id, imageRef: "registry.example/app/web:1", config: {}, state: { status: "CREATED" } },
+      },
+    });
+    const status = {
+      installedDependencies: Object.fromEntries(
+        listed.map((id) => [`g.${id}:1`, { group: "g", name: id, version: "1" }]),
+      ),
+      ...(mark !== undefined && { lastOperation: { correlationId: mark, status: "FINISHED_ERROR" } }),
+    };
+    const features = {
+      ...Object.fromEntries(ids.map((id) => [`Container:${id}`, container(id)])),
+      SoftwareUpdatable: { properties: { status } },
+      ...(factory && { ContainerFactory: {} }),
+    };
+    this.session.receive({ kind: "Stored", payload: JSON.stringify(features), asked: true });
+  }
+
+  /** No reply to this request will come any more. */
+  noReply(request: Published): void {
+    this.session.receive({ kind: "NoReply", requestId: request.requestId });
+  }
+
   /** Re-publishes these containers, and answers the probe that follows. */
   republish(...ids: string[]): void {
     for (const id of ids) this.feature(id);

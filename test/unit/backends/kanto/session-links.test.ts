@@ -3,33 +3,7 @@ import type { LinkTraits } from "../../../../src/backends/kanto/transport.ts";
 import { Bench } from "./bench.ts";
 import { MARKER, wanted } from "./wanted.ts";
 
-const FETCH: LinkTraits = { inventory: "Fetch", replyFilter: true };
-
-describe("over a link that reads everything from a store", () => {
-  test("the inventory is complete once it was read and a probe sent after that was answered", () => {
-    const bench = new Bench({ traits: FETCH });
-    bench.open();
-    expect(bench.take()).toEqual(["fetch", "probe"]);
-    bench.feature("a");
-    bench.factory();
-    expect(bench.session.snapshot().synced).toBe(false);
-    bench.answerProbe();
-    expect(bench.session.snapshot()).toMatchObject({ synced: true, syncCount: 1 });
-    expect(bench.ids()).toEqual(["a"]);
-  });
-
-  test("a device that was given up is probed, not announced to", () => {
-    const bench = new Bench({ traits: FETCH });
-    bench.start();
-    bench.clock.advance(300_000 + 2 * 10_000);
-    expect(bench.session.snapshot().connection).toBe("Offline");
-    bench.take();
-    bench.clock.advance(300_000);
-    expect(bench.take()).toEqual(["probe"]);
-    bench.answerProbe();
-    expect(bench.session.snapshot().connection).toBe("Connected");
-  });
-});
+const FILTERED: LinkTraits = { inventory: "Announce", replyFilter: true };
 
 describe("over a link that drops late replies", () => {
   const timeout = (bench: Bench, what: string): unknown => {
@@ -38,7 +12,7 @@ describe("over a link that drops late replies", () => {
   };
 
   test("each request says as a string how long its reply may take, always below an hour", () => {
-    const bench = new Bench({ traits: FETCH });
+    const bench = new Bench({ traits: FILTERED });
     bench.start("a");
     expect(timeout(bench, "probe")).toBe("3599s");
     bench.execute({ kind: "Start", externalId: "a" });
@@ -57,7 +31,7 @@ describe("over a link that drops late replies", () => {
 });
 
 test("a command that is larger than the link carries is refused as invalid, and nothing is sent", () => {
-  const bench = new Bench({ traits: { ...FETCH, maxBytes: 1_000 } });
+  const bench = new Bench({ traits: { ...FILTERED, maxBytes: 1_000 } });
   bench.start();
   const desired = wanted({ env: [{ name: "BIG", value: "x".repeat(1_000) }] });
   const dispatch = bench.session.execute({ kind: "Create", desired, marker: MARKER, commandId: "op.1", key: "k" });
