@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { addOptions, readOptions, UsageError } from "./option-table.ts";
 import type { CliContext } from "./program.ts";
+import { SIMULATE_ALPON_OPTIONS, simulateAlponOptions } from "./simulate-alpon-options.ts";
 import { SIMULATE_HIVEON_OPTIONS, simulateHiveonOptions } from "./simulate-hiveon-options.ts";
 import { SIMULATE_KANTO_OPTIONS, simulateKantoOptions } from "./simulate-options.ts";
 
@@ -52,6 +53,7 @@ export function addSimulate(program: Command, context: CliContext): void {
     .addHelpText("after", EXAMPLES);
   addOptions(kanto, SIMULATE_KANTO_OPTIONS);
   addHiveon(simulate, context);
+  addAlpon(simulate, context);
 }
 
 const HIVEON_EXAMPLES = `
@@ -80,4 +82,32 @@ function addHiveon(simulate: Command, context: CliContext): void {
     })
     .addHelpText("after", HIVEON_EXAMPLES);
   addOptions(hiveon, SIMULATE_HIVEON_OPTIONS);
+}
+
+const ALPON_EXAMPLES = `
+Examples:
+  Two devices whose streams come as newline-delimited JSON, with switches on the control endpoint:
+    drayage simulate alpon --devices 2 --framing ndjson --control-port 8098
+`;
+
+function addAlpon(simulate: Command, context: CliContext): void {
+  const alpon = simulate
+    .command("alpon")
+    .summary("Sixfab's Connect API, with ALPON devices")
+    .description(
+      "Runs an API on 127.0.0.1 that answers as Sixfab's Connect API does for containers on ALPON devices, until SIGTERM or SIGINT. " +
+        "Durations are written with their unit: 500ms, 2s.",
+    )
+    .action(async (given: Record<string, unknown>) => {
+      const options = await simulateAlponOptions(readOptions(SIMULATE_ALPON_OPTIONS, given, context.env));
+      const { simulateAlpon } = await import("../simulators/alpon/cli.ts");
+      const print = (line: string): void => context.stdout(`${line}\n`);
+      const onReady: NonNullable<Parameters<typeof simulateAlpon>[0]["onReady"]> = ({ vendor, controlUrl }) => {
+        print(`simulated Sixfab Connect API on ${vendor.url}: ${vendor.devices().length} ALPON devices`);
+        if (controlUrl !== undefined) print(`control endpoint: ${controlUrl}`);
+      };
+      await simulateAlpon({ ...options, log: print, onReady }, context.signal);
+    })
+    .addHelpText("after", ALPON_EXAMPLES);
+  addOptions(alpon, SIMULATE_ALPON_OPTIONS);
 }

@@ -1,0 +1,367 @@
+// The vendor's HTTP API on loopback, with faults on demand. Paths beside the deploy's are a third party's word, not the vendor's.
+
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { sleep, systemClock, type Clock } from "../clock.ts";
+import { Device, type Disturbance, type Fields, type StreamEvent } from "./device.ts";
+import { listItem, readFields } from "./fields.ts";
+import { EventWriter } from "./stream.ts";
+import { httpStatusOf, textOf } from "./texts.ts";
+import {
+  DEFAULT_QUIRKS,
+  type AlponOptions,
+  type AssetOptions,
+  type Effect,
+  type Quirks,
+  type RequestKind,
+  type Rule,
+  type SeenRequest,
+} from "./types.ts";
+
+const BASE = "/v1";
+const LARGEST_BODY = 10_000_000;
+const STEP_MS = 200;
+
+export interface AlponSimulator {
+  /** `http://127.0.0.1:<port>/v1` */
+  readonly url: string;
+  readonly quirks: Quirks;
+  devices(): readonly Device[];
+  /** By any of its ids. @throws if there is none. */
+  device(id: string): Device;
+  addDevice(options: AssetOptions): Device;
+  requests(): readonly SeenRequest[];
+  /** How the key is taken: `ok`, or refused with 401 or 403 whatever it is. */
+  authorize(how: "ok" | 401 | 403): void;
+  setApiKey(key: string): void;
+  /** Puts a rule in force; of several that match, the oldest acts. */
+  fault(rule: Rule): { hits(): number; remove(): void };
+  clearFaults(): void;
+  /** The whole API is down. @returns how to open it again. */
+  outage(): Promise<() => Promise<void>>;
+  stop(): Promise<void>;
+}
+
+interface ActiveRule {
+  rule: Rule;
+  seen: number;
+  hits: number;
+}
+
+type MutableRequest = { -readonly [key in keyof SeenRequest]: SeenRequest[key] };
+
+/** What a request is answered with, if it is no stream. */
+interface Answer {
+  status: number;
+  body?: unknown;
+}
+
+interface Route {
+  kind: RequestKind;
+  id: string;
+  name: string;
+}
+
+/** @throws when the port is taken. */
+export async function startAlpon(options: AlponOptions): Promise<AlponSimulator> {
+  const clock: Clock = options.clock ?? systemClock;
+  const quirks: Quirks = { ...DEFAULT_QUIRKS, ...options.quirks };
+  const stepMs = options.stepMs ?? STEP_MS;
+  const devices = options.assets.map((asset) => new Device(asset, quirks, clock, stepMs));
+  const seen: MutableRequest[] = [];
+  const rules = new Set<ActiveRule>();
+  const closing = new AbortController();
+  let apiKey = options.apiKey ?? "alpon-key";
+  let authorization: "ok" | 401 | 403 = "ok";
+
+  const take = (kind: RequestKind): Effect | undefined => {
+    for (const active of rules) {
+      const { match, skip = 0, times = 1, effect } = active.rule;
+      if (match !== undefined && match !== kind) continue;
+      if (times !== "all" && active.hits >= times) continue;
+      if (active.seen++ < skip) continue;
+      active.hits += 1;
+      return effect;
+    }
+    return undefined;
+  };
+
+  /** Answers what is no stream; a stream is answered by itself (undefined). */
+  const work = (route: Route, body: unknown, response: ServerResponse, effect?: Effect): Answer | undefined => {
+    if (route.kind === "other") return { status: 404, body: { detail: "Not Found" } };
+    if (route.kind === "assets") return { status: 200, body: { data: devices.map(assetBody) } };
+    const streams = route.kind === "deploy" || route.kind === "update";
+    const refuse = (code: Parameters<typeof textOf>[0]): Answer | undefined => {
+      if (!streams || quirks.errors === "http") return { status: httpStatusOf(code), body: { detail: textOf(code) } };
+      const writer = new EventWriter(response, quirks, clock);
+      writer.write({ status: "Fail", message: textOf(code), code });
+      void writer.end();
+      return undefined;
+    };
+    const device = devices.find((each) => each.is(route.id));
+    if (device === undefined) return refuse("AssetNotFound");
+    if (route.kind === "asset") return { status: 200, body: { data: assetBody(device) } };
+    if (device.kind !== "alpon") return refuse("AssetNotAlponDevice");
+    switch (route.kind) {
+      case "status":
+        return quirks.deviceStatus
+          ? { status: 200, body: { data: { status: device.online ? "online" : "offline", bundle: device.bundle } } }
+          : { status: 404, body: { detail: "Not Found" } };
+      case "list": {
+        if (quirks.unlistable !== false) return { status: quirks.unlistable, body: { detail: "Not permitted" } };
+        const items = device.listed().map((container) => listItem(container, quirks));
+        const { envelope } = quirks;
+        return { status: 200, body: envelope === "array" ? items : { [envelope]: items } };
+      }
+      case "delete": {
+        if (!device.online) return refuse("DeviceNotReachable");
+        if (device.busy) return refuse("ErrorControlLoopAlreadyRunning");
+        if (!device.remove(route.name) && quirks.deletedTwice === 404) return refuse("ContainerNotFound");
+        return deleted(response);
+      }
+      case "deploy":
+      case "update": {
+        const read = readFields(body, quirks);
+        if ("problem" in read) return { status: 422, body: { detail: [read.problem] } };
+        const problem =
+          route.kind === "deploy" ? device.deployProblem(read.fields) : device.updateProblem(route.name, read.fields);
+        if (problem !== undefined) return refuse(problem);
+        void stream(device, route, read.fields, response, effect);
+        return undefined;
+      }
+      default:
+        return route.kind satisfies never;
+    }
+  };
+
+  const deleted = (response: ServerResponse): Answer | undefined => {
+    if (quirks.deleted === "empty") return { status: 204 };
+    if (quirks.deleted === "json") return { status: 200, body: { message: "The container has been deleted." } };
+    const writer = new EventWriter(response, quirks, clock);
+    writer.write({ status: "Success", message: "The container has been deleted successfully." });
+    void writer.end();
+    return undefined;
+  };
+
+  const stream = async (
+    device: Device,
+    route: Route,
+    fields: Fields,
+    response: ServerResponse,
+    effect: Effect | undefined,
+  ): Promise<void> => {
+    const silent = effect !== undefined && "when" in effect;
+    const writer = silent ? undefined : new EventWriter(response, quirks, clock);
+    const ends = effect?.kind === "cut" || effect?.kind === "stall" ? effect : undefined;
+    const how: Disturbance = {
+      ...(effect?.kind === "fail" && {
+        fail: { code: effect.code, afterEvents: effect.afterEvents ?? 1, applied: effect.applied ?? false },
+      }),
+      ...(ends !== undefined && !ends.completes && { stopAfter: Math.max(1, ends.afterEvents) }),
+    };
+    let over = false;
+    const emit = (event: StreamEvent): void => {
+      if (writer === undefined || over) return;
+      if (ends !== undefined && writer.count >= ends.afterEvents) {
+        over = true;
+        if (ends.kind === "stall") writer.stall();
+        else if (ends.how === "end") void writer.end();
+        else void writer.reset();
+        return;
+      }
+      writer.write(event);
+    };
+    const run =
+      route.kind === "deploy" ? device.deploy(fields, emit, how) : device.update(route.name, fields, emit, how);
+    await run;
+    if (over || writer === undefined) return;
+    if (ends?.kind === "stall") writer.stall();
+    else if (ends?.kind === "cut" && ends.how !== "end") await writer.reset();
+    else await writer.end();
+  };
+
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const route = routeOf(request);
+    const text = await readBody(request);
+    const body = parse(text);
+    const entry: MutableRequest = {
+      kind: route.kind,
+      method: request.method ?? "",
+      path: request.url ?? "",
+      body,
+      status: undefined,
+    };
+    seen.push(entry);
+    response.once("close", () => {
+      entry.status = response.headersSent ? response.statusCode : 0;
+    });
+    const effect = take(route.kind);
+    options.log?.(`${entry.method} ${entry.path}${effect === undefined ? "" : ` fault ${effect.kind}`}`);
+    if (effect?.kind === "delay") await sleep(clock, effect.ms, closing.signal);
+    if (authorization === 403)
+      return answer(response, { status: 403, body: { detail: "The API key doesn't have permissions" } });
+    if (authorization === 401 || request.headers["x-api-key"] !== apiKey)
+      return answer(response, { status: 401, body: { detail: "No valid API key provided" } });
+    const strikes = effect !== undefined && !["delay", "cut", "stall", "fail"].includes(effect.kind);
+    if (!strikes) {
+      const done = work(route, body, response, effect);
+      if (done !== undefined) answer(response, done);
+      return;
+    }
+    // Its effect, without its answer.
+    if ("when" in effect && effect.when === "after") work(route, body, response, effect);
+    strike(effect, request, response, closing.signal);
+  };
+
+  const listen = async (port: number): Promise<Server> => {
+    const made = createServer((request, response) => {
+      handle(request, response).catch(() => request.socket.destroy());
+    });
+    made.listen(port, "127.0.0.1");
+    await once(made, "listening");
+    return made;
+  };
+  let server = await listen(options.port ?? 0);
+  const address = server.address();
+  const port = address === null || typeof address === "string" ? 0 : address.port;
+  const shut = async (): Promise<void> => {
+    if (!server.listening) return;
+    const closed = once(server, "close");
+    server.close();
+    server.closeAllConnections();
+    await closed;
+  };
+  return {
+    url: `http://127.0.0.1:${port}${BASE}`,
+    quirks,
+    devices: () => devices,
+    device: (id) => {
+      const found = devices.find((each) => each.is(id));
+      if (found === undefined) throw new Error(`no asset ${id}`);
+      return found;
+    },
+    addDevice: (asset) => {
+      const device = new Device(asset, quirks, clock, stepMs);
+      devices.push(device);
+      return device;
+    },
+    requests: () => seen,
+    authorize: (how) => {
+      authorization = how;
+    },
+    setApiKey: (key) => {
+      apiKey = key;
+    },
+    fault: (rule) => {
+      const active: ActiveRule = { rule, seen: 0, hits: 0 };
+      rules.add(active);
+      return { hits: () => active.hits, remove: () => void rules.delete(active) };
+    },
+    clearFaults: () => rules.clear(),
+    outage: async () => {
+      await shut();
+      return async () => {
+        server = await listen(port);
+      };
+    },
+    stop: async () => {
+      closing.abort();
+      await shut();
+    },
+  };
+}
+
+function routeOf(request: IncomingMessage): Route {
+  const { pathname } = new URL(request.url ?? "/", "http://localhost");
+  const other: Route = { kind: "other", id: "", name: "" };
+  if (!pathname.startsWith(`${BASE}/assets`)) return other;
+  const [, id, alpon, containers, name, ...more] = pathname
+    .slice(BASE.length + 1)
+    .split("/")
+    .map(decodeURIComponent);
+  const { method } = request;
+  if (more.length > 0) return other;
+  if (id === undefined) return method === "GET" ? { ...other, kind: "assets" } : other;
+  if (alpon === undefined) return method === "GET" ? { ...other, kind: "asset", id } : other;
+  if (alpon !== "alpon") return other;
+  if (containers === undefined) return method === "GET" ? { ...other, kind: "status", id } : other;
+  if (containers !== "containers") return other;
+  if (name === undefined) {
+    const kind = method === "GET" ? "list" : method === "POST" ? "deploy" : "other";
+    return { ...other, kind, id };
+  }
+  return { kind: method === "PATCH" ? "update" : method === "DELETE" ? "delete" : "other", id, name };
+}
+
+function assetBody({ ids, kind }: Device): object {
+  return {
+    uuid: ids.uuid,
+    serial_number: ids.serial,
+    sim: { sid: ids.sid, iccid: ids.iccid },
+    type: kind,
+  };
+}
+
+function answer(response: ServerResponse, { status, body }: Answer): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, body === undefined ? {} : { "content-type": "application/json" });
+  response.end(body === undefined ? undefined : JSON.stringify(body));
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > LARGEST_BODY) throw new Error("body too large");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function strike(effect: Effect, request: IncomingMessage, response: ServerResponse, closing: AbortSignal): void {
+  switch (effect.kind) {
+    case "reset":
+      request.socket.resetAndDestroy();
+      return;
+    case "answer": {
+      if (response.headersSent) return;
+      if (effect.retryAfterS !== undefined) response.setHeader("retry-after", String(effect.retryAfterS));
+      if (effect.html === true) {
+        response.writeHead(effect.status, { "content-type": "text/html" });
+        response.end("<html><head><title>Gateway</title></head><body>something in between</body></html>");
+      } else answer(response, { status: effect.status, body: { detail: "internal error" } });
+      return;
+    }
+    case "endless": {
+      response.writeHead(200, { "content-type": "application/json" });
+      const pour = (): void => {
+        let room = true;
+        while (room && !response.destroyed && !closing.aborted) room = response.write(" ".repeat(65_536));
+        if (!response.destroyed && !closing.aborted) response.once("drain", pour);
+      };
+      pour();
+      return;
+    }
+    case "redirect":
+      response.writeHead(302, { location: effect.to });
+      response.end();
+      return;
+    case "hang":
+    case "delay":
+    case "cut":
+    case "stall":
+    case "fail":
+      return;
+    default:
+      effect satisfies never;
+  }
+}
