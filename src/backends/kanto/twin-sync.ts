@@ -79,6 +79,8 @@ interface Mark {
 }
 
 export class TwinSync implements InventorySync {
+  /** Nothing is announced: the twin is read. */
+  readonly announcedSeq = 0;
   /** The twin counts its changes, and what comes of it comes in that order. */
   readonly collecting = true;
   readonly #clock: BackendClock;
