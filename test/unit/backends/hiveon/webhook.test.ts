@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { WebhookReader } from "../../../src/backends/hiveon/webhook.ts";
+import { WebhookReader } from "../../../../src/backends/hiveon/webhook.ts";
 
 const SECRET = "webhook-secret";
 const NOW = Date.UTC(2026, 0, 1);
