@@ -208,6 +208,11 @@ describe("credentials", () => {
       const backend = await world.getBackend("hiveon");
       return conditionOf(backend, "Ready")?.reason === "Unauthorized";
     }, "the refusal");
+    const refused = () => vendor.simulator.requests().filter(({ status }) => status === 401);
+    const before = refused().length;
+    await world.until(() => refused().length >= before + 3, "some probes");
+    // What was under way when the first was refused was refused, too; from then on only one question is asked.
+    expect(new Set(refused().slice(before).map(({ path }) => path)).size).toBe(1);
     await world.admin.patch(`/api/v1/namespaces/${world.namespace}/secrets/hiveon`, {
       stringData: { apiKey: "another-key" },
     });
