@@ -18,9 +18,11 @@ import type {
   WriteFence,
 } from "../contract.ts";
 import type { BackendFailure } from "../errors.ts";
+import { refusal } from "./admission.ts";
 import { Ledger, type Rental } from "./ledger.ts";
 import { lookByDeploymentId, lookByExternalId, type Look, type Send } from "./lookup.ts";
 import { runCreate, runStop, type FlightHost } from "./flight.ts";
+import { ABSENT_READS, lookUp, settled, verifyLookup } from "./find.ts";
 import { pause } from "./pause.ts";
 import type { DeploymentStatus } from "./wire.ts";
 
@@ -54,8 +56,6 @@ export interface SessionDeps {
 /** A rental on its way is looked at so many times more often, but not more often than this. */
 const HURRY = 6;
 const FASTEST_POLL_MS = 5_000;
-/** A vendor's "no" about a deployment that was there counts after so many of them. */
-const ABSENT_READS = 3;
 
 export class HiveonSession implements DeviceSession, FlightHost {
   readonly targetKey: string;
@@ -64,7 +64,8 @@ export class HiveonSession implements DeviceSession, FlightHost {
   readonly #accounts = new Map<string, Ledger>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   readonly #closing = new AbortController();
-  readonly #openedAt: number;
+  /** Monotonic ms: a former process wrote no later than this. */
+  readonly openedAt: number;
   /** Operations that are proven to have ended. */
   readonly #settled = new Set<string>();
   readonly #settling = new Set<string>();
@@ -82,7 +83,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
     this.targetKey = options.targetKey;
     this.options = options;
     this.deps = deps;
-    this.#openedAt = deps.clock.monotonic();
+    this.openedAt = deps.clock.monotonic();
     this.#connection = deps.account().open ? "Connected" : "Unknown";
   }
 
@@ -119,7 +120,13 @@ export class HiveonSession implements DeviceSession, FlightHost {
   }
 
   execute(command: Command): Dispatch {
-    const refused = this.#refusal(command);
+    const refused = refusal(command, {
+      closed: this.#closing.signal.aborted,
+      busy: this.#flight !== undefined,
+      deps: this.deps,
+      ledger: (names) => this.#accounts.get(keyOf(names)),
+      knows: (externalId) => this.#accountOf(externalId) !== undefined,
+    });
     if (refused !== undefined) {
       this.deps.metrics.command("hiveon", command.kind, "Refused");
       return { sent: false, ...refused };
@@ -182,7 +189,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
     for (const account of this.#accounts.values())
       for (const rental of account.rentals.values())
         if (ids.includes(rental.externalId) || ids.includes(rental.status.deploymentId)) {
-          void this.#poll(account, rental);
+          void this.poll(account, rental);
           return true;
         }
     return false;
@@ -222,26 +229,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
 
   /** Looks by our id over the settle time. */
   verifyLookup(externalId: string, deploymentId: string): void {
-    void this.#verifyLookup(externalId, deploymentId);
-  }
-
-  async #verifyLookup(externalId: string, deploymentId: string): Promise<void> {
-    const { clock } = this.deps;
-    const since = clock.monotonic();
-    for (let reads = 0; !this.#closing.signal.aborted;) {
-      const asked = clock.monotonic();
-      const look = await this.look({ externalId });
-      if (look.seen === "Found") return;
-      if (look.seen === "Absent") reads += 1;
-      if (reads >= ABSENT_READS && asked - since >= this.options.settleMs) {
-        this.deps.lookup.report(
-          `deployment ${deploymentId} is not found by its external_deployment_id: nothing more is rented, since a lost answer could not be resolved; ` +
-            "find the right path and set spec.hiveon.externalIdPath of the EdgeBackend",
-        );
-        return;
-      }
-      await pause(clock, this.hurriedMs, this.signal);
-    }
+    void verifyLookup(this, externalId, deploymentId);
   }
 
   /** How long to wait between looks at something that is on its way, ms. */
@@ -275,51 +263,6 @@ export class HiveonSession implements DeviceSession, FlightHost {
   }
 
   // Commands.
-
-  #refusal(command: Command): Omit<Extract<Dispatch, { sent: false }>, "sent"> | undefined {
-    const refuse = (
-      reason: Extract<Dispatch, { sent: false }>["reason"],
-      failure: BackendFailure,
-    ): Omit<Extract<Dispatch, { sent: false }>, "sent"> => ({ reason, failure });
-    const transient = (message: string): BackendFailure => ({ class: "Transient", message });
-    if (this.#closing.signal.aborted) return refuse("Closed", transient("the session was closed"));
-    if (!this.deps.fence.valid()) return refuse("Fenced", transient("this process may not write now"));
-    const standing = this.deps.account();
-    if (!standing.open) return refuse("Offline", { class: "Unreachable", message: standing.failure.message });
-    if (this.#flight !== undefined) return refuse("SlotBusy", transient("another command is in flight"));
-    switch (command.kind) {
-      case "Create": {
-        const account = this.#accounts.get(keyOf(command.marker));
-        if (account?.complete !== true)
-          return refuse("NotSynced", transient("what is rented is still being looked up"));
-        if (command.attempt === undefined)
-          return refuse("Invalid", { class: "Invalid", reason: "InvalidSpec", message: "a rental needs its number" });
-        // Whether a start of unknown outcome took effect could not be found out.
-        const { broken } = this.deps.lookup;
-        if (broken !== undefined) return refuse("Invalid", transient(broken));
-        // The last line of defence, whatever was planned: never a second one beside one that has not ended.
-        const [live] = account.live();
-        if (live !== undefined && live.attempt !== command.attempt)
-          return refuse("Invalid", {
-            class: "Conflict",
-            reason: "StateConflict",
-            message: `rental ${live.status.deploymentId} of this object has not ended`,
-          });
-        return undefined;
-      }
-      case "Stop":
-      case "Remove":
-        return this.#accountOf(command.externalId) === undefined
-          ? refuse("NotSynced", transient(`rental ${command.externalId} has not been looked up`))
-          : undefined;
-      default:
-        return refuse("Invalid", {
-          class: "Unsupported",
-          field: "",
-          message: `Hiveon has no way to ${command.kind.toLowerCase()} a rental`,
-        });
-    }
-  }
 
   async #run(command: Command): Promise<CommandOutcome> {
     const { clock, log, metrics } = this.deps;
@@ -432,7 +375,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
       let came = false;
       for (const account of this.#accounts.values()) {
         if (account.complete || !this.deps.account().open || this.#closing.signal.aborted) continue;
-        if (!(await this.#lookUp(account)) || this.#closing.signal.aborted) continue;
+        if (!(await lookUp(this, account)) || this.#closing.signal.aborted) continue;
         account.complete = true;
         came = true;
       }
@@ -443,7 +386,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
       }
       const left = [...this.#accounts.values()].some(({ complete }) => !complete);
       if (left && this.deps.account().open && !this.#closing.signal.aborted) {
-        const settlesInMs = this.#openedAt + this.options.settleMs - this.deps.clock.monotonic();
+        const settlesInMs = this.openedAt + this.options.settleMs - this.deps.clock.monotonic();
         await pause(this.deps.clock, settlesInMs > 0 ? Math.min(waitMs, settlesInMs) : waitMs, this.signal);
         waitMs = Math.min(waitMs * 2, this.options.pollMs);
         this.#again = true;
@@ -453,68 +396,8 @@ export class HiveonSession implements DeviceSession, FlightHost {
     this.#schedule();
   }
 
-  /** @returns whether everything that is recorded or may exist of this object is known now. */
-  async #lookUp(account: Ledger): Promise<boolean> {
-    const { claim } = account;
-    let clear = true;
-    const known = new Set(account.rentals.keys());
-    if (claim.recorded !== undefined) clear = await this.#lookAtRecorded(account, claim.recorded);
-    for (const rental of account.live()) {
-      if (rental.attempt === claim.recorded?.attempt || !known.has(rental.attempt)) continue;
-      clear = (await this.#poll(account, rental)) && clear;
-    }
-    // Numbers follow each other: the first that the vendor does not know is the end.
-    let attempt = Math.max(claim.recorded?.attempt ?? 0, ...account.rentals.keys(), 0) + 1;
-    if (claim.recorded === undefined && account.rentals.size === 0) attempt = 1;
-    for (; clear; attempt++) {
-      const look = await this.look({ externalId: account.externalId(attempt) });
-      if (look.seen === "Absent") break;
-      if (look.seen === "Unclear") clear = this.#doubt(look);
-      else this.note(account, attempt, look.status);
-    }
-    const open = claim.operation?.attempt;
-    if (clear && open !== undefined && open > attempt && !account.rentals.has(open)) {
-      const look = await this.look({ externalId: account.externalId(open) });
-      if (look.seen === "Unclear") clear = this.#doubt(look);
-      if (look.seen === "Found") this.note(account, open, look.status);
-    }
-    // A process whose records are lost may have begun a rental a moment ago, which is not visible yet.
-    const unrecorded = claim.recorded === undefined && claim.operation === undefined && account.rentals.size === 0;
-    return clear && (!unrecorded || this.deps.clock.monotonic() - this.#openedAt >= this.options.settleMs);
-  }
-
-  async #lookAtRecorded(account: Ledger, recorded: NonNullable<Claim["recorded"]>): Promise<boolean> {
-    const { attempt, externalId: deploymentId } = recorded;
-    let look = await this.look({ deploymentId });
-    if (look.seen === "Absent") look = await this.look({ externalId: account.externalId(attempt) });
-    if (look.seen === "Unclear") return this.#doubt(look);
-    if (look.seen === "Found") {
-      this.note(account, attempt, look.status);
-      return true;
-    }
-    if (!this.isGone(account.externalId(attempt))) return false;
-    const status: DeploymentStatus = {
-      deploymentId,
-      externalId: account.externalId(attempt),
-      machineId: undefined,
-      state: "Stopped",
-      status: "(unknown to the vendor)",
-      failCode: undefined,
-      failMessage: "the vendor no longer knows it",
-      metadata: {},
-    };
-    this.note(
-      account,
-      attempt,
-      account.rentals.get(attempt) === undefined
-        ? status
-        : { ...status, metadata: account.rentals.get(attempt)?.status.metadata ?? {} },
-    );
-    return true;
-  }
-
   /** One more look at a rental that is known. @returns whether the vendor said something clear. */
-  async #poll(account: Ledger, rental: Rental): Promise<boolean> {
+  async poll(account: Ledger, rental: Rental): Promise<boolean> {
     const look = await lookByDeploymentId(this.deps.send, rental.status.deploymentId, {
       externalIdPath: this.options.externalIdPath,
       urgent: false,
@@ -530,13 +413,14 @@ export class HiveonSession implements DeviceSession, FlightHost {
         this.noteGone(account, rental);
         return true;
       case "Unclear":
-        return this.#doubt(look);
+        return this.doubt(look);
       default:
         return look satisfies never;
     }
   }
 
-  #doubt(look: Extract<Look, { seen: "Unclear" }>): false {
+  /** Counts a look that gave nothing. */
+  doubt(look: Extract<Look, { seen: "Unclear" }>): false {
     if (look.malformed) this.deps.metrics.malformed("hiveon", "Status");
     this.deps.log.debug({ target: this.targetKey, failure: look.failure }, "a look at the vendor gave nothing");
     return false;
@@ -560,33 +444,21 @@ export class HiveonSession implements DeviceSession, FlightHost {
     for (const account of this.#accounts.values())
       for (const rental of account.live()) {
         if (this.#closing.signal.aborted || !this.deps.account().open) return;
-        await this.#poll(account, rental);
+        await this.poll(account, rental);
       }
     this.#schedule();
   }
 
   async #settle(operationId: string, account: Ledger, attempt: number): Promise<void> {
-    const { clock } = this.deps;
-    const externalId = account.externalId(attempt);
-    let reads = 0;
-    // A former process wrote no later than this session was opened.
-    while (!this.#closing.signal.aborted) {
-      const look = await this.look({ externalId });
-      if (look.seen === "Found") {
-        this.note(account, attempt, look.status);
-        break;
-      }
-      if (look.seen === "Absent") reads += 1;
-      if (reads >= ABSENT_READS && clock.monotonic() - this.#openedAt >= this.options.settleMs) break;
-      await pause(clock, Math.min(this.hurriedMs, Math.max(1, this.options.settleMs / ABSENT_READS)), this.signal);
-    }
+    const found = await settled(this, account.externalId(attempt));
     this.#settling.delete(operationId);
     if (this.#closing.signal.aborted) return;
+    if (found !== undefined) this.note(account, attempt, found);
     this.#settled.add(operationId);
     const { owner, namespace, name } = account.claim;
     this.#emit({
       type: "Container",
-      externalId: account.rentals.get(attempt)?.status.deploymentId ?? "",
+      externalId: found?.deploymentId ?? "",
       marker: { owner, namespace, name, uid: "", operation: operationId, hash: "" },
     });
   }

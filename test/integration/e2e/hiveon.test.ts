@@ -212,7 +212,13 @@ describe("credentials", () => {
     const before = refused().length;
     await world.until(() => refused().length >= before + 3, "some probes");
     // What was under way when the first was refused was refused, too; from then on only one question is asked.
-    expect(new Set(refused().slice(before).map(({ path }) => path)).size).toBe(1);
+    expect(
+      new Set(
+        refused()
+          .slice(before)
+          .map(({ path }) => path),
+      ).size,
+    ).toBe(1);
     await world.admin.patch(`/api/v1/namespaces/${world.namespace}/secrets/hiveon`, {
       stringData: { apiKey: "another-key" },
     });
