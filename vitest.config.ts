@@ -45,6 +45,11 @@ export default defineConfig({
       },
       {
         extends: true,
+        // A device each, with a containerd of its own: one file after another, or starts take longer than the times of the tests allow.
+        test: { name: "daemon", include: ["test/daemon/**/*.test.ts"], maxWorkers: 1, ...withControlPlane },
+      },
+      {
+        extends: true,
         test: {
           name: "slow",
           include: ["test/slow/**/*.test.ts"],

@@ -1,6 +1,7 @@
-// `npm run ci`, and the greater part of .ci/run: the checks, the README's own test command, the slow tests, and the integration tests once more
-// on the oldest supported Kubernetes. A summary stands at the end; its last line, "N passed, N failed", counts all suites together. It ends
-// with 1 when anything failed, when no test ran, or when no API server could be started.
+// `npm run ci`, and the greater part of .ci/run: the checks, the README's own test command, the slow tests, those on a real Kanto device where
+// one can run, and the integration tests once more on the oldest supported Kubernetes. A summary stands at the end; its last line,
+// "N passed, N failed", counts all suites together. It ends with 1 when anything failed, when no test ran, or when no API server could be
+// started.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -62,6 +63,7 @@ process.env["CI"] = "true";
 await suite("npm run check", async () => command(["run", "check"]));
 await suite("npm test", testCommand);
 await suite("slow tests", async () => runProjects(["slow"], ["--passWithNoTests"]));
+await suite("tests on a real Kanto device", async () => runProjects(["daemon"], []));
 // What needs a broker only is the same on every Kubernetes.
 const BROKER_ONLY = ["backends", "simulators"].map((folder) => `--exclude=test/integration/${folder}/**`);
 for (const version of Object.keys(versions.kubernetes).filter((minor) => minor !== versions.default)) {

@@ -13,7 +13,7 @@ import { run } from "./setup/run.mjs";
 const ROOT = join(import.meta.dirname, "..");
 
 /** Vitest projects, and whether they need a Kubernetes API. */
-const PROJECTS = { unit: false, brokers: false, integration: true, slow: true } as const;
+const PROJECTS = { unit: false, brokers: false, integration: true, slow: true, daemon: true } as const;
 type Project = keyof typeof PROJECTS;
 
 /**

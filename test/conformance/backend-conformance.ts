@@ -11,6 +11,7 @@ import {
   MARKER,
   run,
   succeed,
+  succeedInTheEnd,
   synced,
   until,
   type ConformanceProcess,
@@ -67,7 +68,7 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
         expect(container(ours, id)?.runs).toMatchObject([{ stopped: true }]);
         await succeed(ours, { kind: "Remove", externalId: id });
         expect(container(ours, id)).toBeUndefined();
-        expect(world.containers()).toEqual([]);
+        expect(await world.containers()).toEqual([]);
       });
 
       test("is mended in place by the planner's one update", async () => {
@@ -135,7 +136,7 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
         const types = ours.events.map((event) => event.type);
         expect(types).toContain("Outcome");
         expect(types.indexOf("SlotFree")).toBeGreaterThan(types.indexOf("Outcome"));
-        expect(world.everCreated()).toHaveLength(1);
+        expect(await world.everCreated()).toHaveLength(1);
       });
 
       test("is held past the command's timeout until it is proven how the command ended", async () => {
@@ -149,7 +150,7 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
         await until(() => seenOverdue || ours.session.snapshot().inFlight?.overdue === true, "the deadline");
         expect(await dispatch.outcome).toMatchObject({ result: "Lost" });
         expect(ours.session.settle("op-1")).toBe("Closed");
-        expect(world.everCreated()).toHaveLength(0);
+        expect(await world.everCreated()).toHaveLength(0);
       });
 
       test("is not freed by a deadline while the device still works on the command", async () => {
@@ -159,14 +160,14 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
         expect(ours.session.settle("op-1")).toBe("Open");
         const outcome = await dispatch.outcome;
         expect(outcome.result).toBe("Succeeded");
-        expect(world.everCreated()).toHaveLength(1);
+        expect(await world.everCreated()).toHaveLength(1);
       });
     });
 
     describe("a create happens exactly once (G2)", () => {
       test("when nothing goes wrong", async () => {
         const id = await createOnce(ours, desired(world.image("sleeper")));
-        expect(world.everCreated().map((each) => each.externalId)).toEqual([id]);
+        expect((await world.everCreated()).map((each) => each.externalId)).toEqual([id]);
         expect(world.struck()).toBe(0);
       });
 
@@ -180,10 +181,10 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
       test.each(faults)("when %s", async (_what, fault) => {
         await fault(world.faults);
         const id = await createOnce(ours, desired(world.image("sleeper")));
-        expect(world.everCreated().map((each) => each.externalId)).toEqual([id]);
+        expect((await world.everCreated()).map((each) => each.externalId)).toEqual([id]);
         await until(() => world.struck() > 0, "the fault");
         await succeed(ours, { kind: "Start", externalId: id });
-        expect(world.containers()).toMatchObject([{ running: true, starts: 1 }]);
+        expect(await world.containers()).toMatchObject([{ running: true, starts: 1 }]);
       });
 
       const duringPull: [string, (world: ConformanceWorld) => void | Promise<void>][] = [
@@ -198,8 +199,8 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
         await fault(world);
         const id = await making;
         // A device that lost power forgets what it was doing; what it did make before is the same container.
-        expect(world.containers().map((each) => each.externalId)).toEqual([id]);
-        expect(world.everCreated()).toHaveLength(1);
+        expect((await world.containers()).map((each) => each.externalId)).toEqual([id]);
+        expect(await world.everCreated()).toHaveLength(1);
       });
 
       test("when our process dies while it is under way, and the next one settles it", async () => {
@@ -222,7 +223,7 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
         }, "the operation's end");
         expect(states[0]).toBe("Open");
         expect(madeBy(next, "op-1")).toBeDefined();
-        expect(world.everCreated()).toHaveLength(1);
+        expect(await world.everCreated()).toHaveLength(1);
       });
 
       test("when our process dies before it arrives: settled, and nothing was made", async () => {
@@ -278,7 +279,7 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
         await synced(ours);
         expect(ours.session.snapshot().connection).toBe("Connected");
         await succeed(ours, { kind: "Start", externalId: id });
-        expect(world.containers()).toMatchObject([{ running: true, starts: 1 }]);
+        expect(await world.containers()).toMatchObject([{ running: true, starts: 1 }]);
         expect(
           ours.events
             .filter((event) => event.type === "Connection")
@@ -297,7 +298,7 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
           failure: { class: "WorkloadFailed", reason },
         });
         expect(ours.session.settle("op-1")).not.toBe("Unknown");
-        expect(world.everCreated()).toHaveLength(0);
+        expect(await world.everCreated()).toHaveLength(0);
       });
 
       test("a process that cannot be started", async () => {
@@ -309,7 +310,7 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
       });
 
       test("a host port that is taken", async () => {
-        world.faults.holdPort(18_080);
+        await world.faults.holdPort(18_080);
         const wanted = desired(world.image("sleeper"), { ports: [{ containerPort: 80, hostPort: 18_080 }] });
         const id = await succeed(ours, { kind: "Create", desired: wanted, marker: MARKER });
         expect(await run(ours, { kind: "Start", externalId: id })).toMatchObject({
@@ -324,7 +325,7 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
         await succeed(ours, { kind: "Start", externalId: id });
         await succeed(ours, { kind: "Stop", externalId: id, ...STOP });
         await succeed(ours, { kind: "Stop", externalId: id, ...STOP });
-        expect(world.containers()).toMatchObject([{ running: false, starts: 1 }]);
+        expect(await world.containers()).toMatchObject([{ running: false, starts: 1 }]);
       });
     });
 
@@ -333,7 +334,8 @@ export function describeBackendConformance(name: string, subject: ConformanceSub
         const id = await succeed(ours, create());
         await world.faults.malformed();
         await until(() => ours.malformed.length > 0, "the count");
-        await succeed(ours, { kind: "Start", externalId: id });
+        // A device may have been led astray by it for a moment: then the command is lost, provably, and may be sent again.
+        await succeedInTheEnd(ours, { kind: "Start", externalId: id });
         expect(container(ours, id)).toMatchObject({ name: "web", state: "Running" });
       });
     });

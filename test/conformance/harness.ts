@@ -49,8 +49,8 @@ export interface ConformanceWorld {
   image(behaviour: "sleeper" | "slow" | "crasher" | "absent" | "private" | "broken"): string;
   /** How long a pull of `slow` takes, ms. */
   readonly slowMs: number;
-  containers(): VendorContainer[];
-  everCreated(): VendorContainer[];
+  containers(): VendorContainer[] | Promise<VendorContainer[]>;
+  everCreated(): VendorContainer[] | Promise<VendorContainer[]>;
   /** Mutating commands of ours that reached the vendor, by name of the kind. */
   received(): string[];
   start(fence?: { held: boolean }): Promise<ConformanceProcess>;
@@ -75,7 +75,7 @@ export interface ConformanceWorld {
     offline(): void;
     online(): void;
     /** Somebody else takes this port of the device. */
-    holdPort(port: number): void;
+    holdPort(port: number): void | Promise<void>;
     /** Sends everything malformed that this vendor's input can be. */
     malformed(): Promise<void>;
   };
@@ -134,6 +134,27 @@ export async function succeed(process: ConformanceProcess, action: CommandAction
   const outcome = await run(process, action, commandId);
   if (outcome.result !== "Succeeded") throw new Error(`${action.kind} ended as ${JSON.stringify(outcome)}`);
   return outcome.externalId ?? "";
+}
+
+/** Sends a command that must succeed, again if it was provably lost or cannot be sent just now. */
+export async function succeedInTheEnd(process: ConformanceProcess, action: CommandAction): Promise<void> {
+  let under = false;
+  let ended: CommandOutcome | undefined;
+  await until(() => {
+    if (ended?.result === "Lost") ended = undefined;
+    if (ended !== undefined || under) return ended !== undefined;
+    commands += 1;
+    const dispatch = process.session.execute({ ...action, commandId: `command-${commands}`, key: "default/web" });
+    if (dispatch.sent) {
+      under = true;
+      void dispatch.outcome.then((outcome) => {
+        under = false;
+        return (ended = outcome);
+      });
+    }
+    return false;
+  }, `the end of ${action.kind}`);
+  if (ended?.result !== "Succeeded") throw new Error(`${action.kind} ended as ${JSON.stringify(ended)}`);
 }
 
 export function container(process: ConformanceProcess, externalId: string): ObservedContainer | undefined {

@@ -53,6 +53,12 @@ export interface Site {
   connector?: SuiteConnector;
 }
 
+interface Route {
+  kanto: object;
+  observeIntervalSeconds: number;
+  deviceSpec: object;
+}
+
 export class World implements AsyncDisposable {
   readonly admin: KubeAdmin;
   readonly namespace: string;
@@ -60,7 +66,7 @@ export class World implements AsyncDisposable {
   readonly ownerId = `test-${randomUUID().slice(0, 8)}`;
   readonly #options: WorldOptions;
   readonly #sites: Site[] = [];
-  readonly #routes = new Map<Site, { kanto: object; observeIntervalSeconds: number; deviceSpec: object }>();
+  readonly #routes = new Map<string, Route>();
   readonly #operators: DrayageProcess[] = [];
 
   private constructor(options: WorldOptions, admin: KubeAdmin, namespace: string) {
@@ -104,34 +110,41 @@ export class World implements AsyncDisposable {
     const site = { name, broker, device, ...(connector && { connector }) };
     this.#sites.push(site);
     const url = throughProxy === undefined ? broker.url : `mqtt://127.0.0.1:${await throughProxy(broker.port)}`;
-    this.#routes.set(site, {
+    this.#routes.set(name, {
       kanto: cloud ? { url: cloud.url, tenant: "t1", transport: "Connector" } : { url, tenant: "t1" },
       observeIntervalSeconds,
       deviceSpec,
     });
-    await this.#createRoute(site);
+    await this.#createRoute(name);
     return site;
+  }
+
+  /** An EdgeBackend and an EdgeDevice that lead to a device which somebody else starts and ends. */
+  async route(name: string, url: string, observeIntervalSeconds = 5): Promise<{ name: string }> {
+    this.#routes.set(name, { kanto: { url, tenant: "t1" }, observeIntervalSeconds, deviceSpec: {} });
+    await this.#createRoute(name);
+    return { name };
   }
 
   /** Makes namespace, EdgeBackend and EdgeDevice again after the API server has lost everything. */
   async restore(site: Site): Promise<void> {
     const answer = await this.admin.create("/api/v1/namespaces", { metadata: { name: this.namespace } });
     if (answer.status !== 201) throw new Error(`namespace: ${answer.status} ${JSON.stringify(answer.body)}`);
-    await this.#createRoute(site);
+    await this.#createRoute(site.name);
   }
 
-  async #createRoute(site: Site): Promise<void> {
-    const route = this.#routes.get(site);
-    if (route === undefined) throw new Error(`no route to ${site.name}`);
-    await this.create("edgebackends", site.name, {
+  async #createRoute(name: string): Promise<void> {
+    const route = this.#routes.get(name);
+    if (route === undefined) throw new Error(`no route to ${name}`);
+    await this.create("edgebackends", name, {
       kanto: route.kanto,
       observeIntervalSeconds: route.observeIntervalSeconds,
       commandTimeoutSeconds: 5,
       createTimeoutSeconds: 20,
     });
-    await this.create("edgedevices", site.name, {
-      backendRef: { name: site.name },
-      kanto: { thingId: `edge:${site.name}:edge:containers` },
+    await this.create("edgedevices", name, {
+      backendRef: { name },
+      kanto: { thingId: `edge:${name}:edge:containers` },
       deletion: { graceSeconds: 5 },
       ...route.deviceSpec,
     });
@@ -172,14 +185,14 @@ export class World implements AsyncDisposable {
   /** An EdgeContainer on a site, quick to be Ready. */
   async container(
     name: string,
-    site: Site,
+    site: { name: string },
     spec: Partial<EdgeContainerSpec> = {},
     metadata: object = {},
   ): Promise<void> {
     await this.create("edgecontainers", name, { ...this.containerSpec(site, spec) }, metadata);
   }
 
-  containerSpec(site: Site, spec: Partial<EdgeContainerSpec> = {}): EdgeContainerSpec {
+  containerSpec(site: { name: string }, spec: Partial<EdgeContainerSpec> = {}): EdgeContainerSpec {
     const { updateStrategy, ...rest } = spec;
     return {
       deviceRef: { name: site.name },

@@ -1,5 +1,6 @@
 /** Takes a device's twin events into its inventory. */
 import type { ObservedContainer } from "../contract.ts";
+import { objectAt, textAt, type JsonObject } from "../guards.ts";
 import { readEvent, type TwinEvent } from "./envelope.ts";
 import type { Change, Inventory } from "./inventory.ts";
 import type { InventorySync } from "./inventory-sync.ts";
@@ -41,13 +42,9 @@ export function takeEvent(
     case "Listed":
       sync.listed(event.externalIds);
       return;
-    case "Removed": {
-      const { externalId } = event;
-      sync.featureRemoved(externalId);
-      const removed = inventory.remove(externalId);
-      if (removed !== undefined) host.changed(externalId, removed);
+    case "Removed":
+      forget(event.externalId, inventory, sync, host);
       return;
-    }
     case "Other":
       return;
     case "Usage":
@@ -57,6 +54,11 @@ export function takeEvent(
       host.malformed("ForeignThing");
       return;
     case "Container": {
+      // A registration that crosses a removal publishes the container once more, DEAD, after the deletion; nothing ever takes that back.
+      if (isDead(event.feature)) {
+        forget(event.externalId, inventory, sync, host);
+        return;
+      }
       const change = inventory.putFeature(event.externalId, event.feature, {
         characters: payload.length,
         authoritative: sync.collecting,
@@ -78,6 +80,18 @@ export function takeEvent(
     default:
       event satisfies never;
   }
+}
+
+function forget(externalId: string, inventory: Inventory, sync: InventorySync, host: FeedHost): void {
+  sync.featureRemoved(externalId);
+  const removed = inventory.remove(externalId);
+  if (removed !== undefined) host.changed(externalId, removed);
+}
+
+/** DEAD is what the daemon calls a container that it has destroyed and is about to forget (containerm/mgr/mgr.go, Remove). */
+function isDead(feature: JsonObject): boolean {
+  const status = objectAt(objectAt(feature, "properties"), "status");
+  return textAt(objectAt(status, "state"), "status") === "DEAD";
 }
 
 function report(

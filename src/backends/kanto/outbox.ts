@@ -5,8 +5,9 @@
  * for the identity run in the same goroutine). So an answer to message n proves that every message before n has been handled, or was lost
  * on the way: nothing sent before n can still happen. That proof is what frees a command's slot when its own answer does not come.
  *
- * The daemon also queues badly: with about four messages behind a running one it loses its connection. So messages that it has not
- * provably handled are counted, and no more than a few are ever sent.
+ * The daemon also queues badly: with a third message behind a running one it reads nothing any more, stands still for 15 s at each answer
+ * that it then wants acknowledged, and loses its connection by its own keepalive. So messages that it has not provably handled are counted,
+ * and no more than a few are ever sent.
  */
 import { randomUUID } from "node:crypto";
 import type { BackendClock } from "../contract.ts";
@@ -14,8 +15,8 @@ import { requestPayload, type Operation } from "./envelope.ts";
 import type { KantoTarget } from "./topics.ts";
 import type { Link, PublishResult } from "./transport.ts";
 
-/** What may wait at the daemon: three were handled well behind a 40 s create, six killed its connection. */
-const MAX_UNHANDLED = 3;
+/** What may wait at the daemon behind what it is doing, which may be a command of a former process. */
+const MAX_WAITING = 2;
 
 /** The pause between messages beyond that grows to this many of the first. */
 const LONGEST_WHILES = 6;
@@ -86,7 +87,9 @@ export class Outbox {
    */
   hasRoom(whileMs: number): boolean {
     if (this.#hasBarrier()) return false;
-    const over = this.#unhandled.length - this.#limit();
+    // The command in flight is what the daemon is doing: it does not wait.
+    const held = this.#inFlight();
+    const over = this.#unhandled.filter((seq) => seq !== held).length - this.#limit();
     if (over < 0) return true;
     return this.#clock.monotonic() - this.#lastSentMs >= whileMs * Math.min(2 ** over, LONGEST_WHILES);
   }
@@ -159,7 +162,7 @@ export class Outbox {
   #limit(): number {
     const held = this.#inFlight();
     const behind = this.#link.traits.inventory === "Watch" && held !== undefined && this.#unhandled.includes(held);
-    return behind ? 2 : MAX_UNHANDLED;
+    return behind ? 1 : MAX_WAITING;
   }
 
   #count(sent: boolean): number | undefined {

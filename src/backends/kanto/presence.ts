@@ -49,6 +49,7 @@ export class Presence {
   /** The same by the monotonic clock. */
   #heardAtMs = Number.NEGATIVE_INFINITY;
   #missed = 0;
+  #expecting = false;
   #timer: unknown;
 
   constructor(clock: BackendClock, outbox: Outbox, timings: PresenceTimings, host: PresenceHost) {
@@ -77,6 +78,7 @@ export class Presence {
     this.#lastSeenMs = this.#clock.now();
     this.#heardAtMs = this.#clock.monotonic();
     this.#missed = 0;
+    this.#expecting = false;
     this.#arm(this.#open.size > 0 ? this.#timings.probeTimeoutMs : this.#timings.observeIntervalMs);
     this.#believe("Connected");
   }
@@ -91,12 +93,23 @@ export class Presence {
    */
   probe(again = false, registering = false): number | undefined {
     if (this.#open.size > 0 && !again) return undefined;
+    if (this.#expecting && !again) {
+      // Who asks now has waited for that word in vain.
+      this.#expecting = false;
+      this.#missed += 1;
+    }
     const { observeIntervalMs, probeTimeoutMs } = this.#timings;
     const room = registering ? this.#outbox.hasRoom(probeTimeoutMs) : this.#outbox.hasRoom(observeIntervalMs);
     const sent = room ? this.#outbox.request("probe", PROBE, PROBE_REPLY_MS) : undefined;
     if (sent !== undefined) this.#open.set(sent.requestId, sent.seq);
     this.#arm(this.#timings.probeTimeoutMs);
     return sent?.seq;
+  }
+
+  /** Something else was sent that makes the device speak: silence after it is as silence after a probe. */
+  expect(): void {
+    this.#expecting = true;
+    this.#arm(this.#timings.probeTimeoutMs);
   }
 
   /** @returns the number of the probe with this request id, if it is one of ours and open. */
@@ -124,6 +137,7 @@ export class Presence {
   disconnected(): void {
     this.#open.clear();
     this.#missed = 0;
+    this.#expecting = false;
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#believed = "Unknown";
@@ -155,7 +169,8 @@ export class Presence {
       return;
     }
     // Silence after a probe is a miss; so is silence behind so many unanswered messages that no probe may be added.
-    if (this.#open.size === 0 && this.probe() !== undefined) return;
+    if (this.#open.size === 0 && !this.#expecting && this.probe() !== undefined) return;
+    this.#expecting = false;
     this.#missed += 1;
     if (this.#missed < MISSES && !this.#host.overdue()) {
       this.probe(true);

@@ -306,8 +306,11 @@ export class KantoSession implements DeviceSession {
     this.#problem = undefined;
     this.#unfenced = 0;
     this.#sync.opened(resumed);
-    this.#sync.request(this.#outbox.sent);
-    this.#presence.probe(true);
+    const { sent } = this.#outbox;
+    this.#sync.request(sent);
+    // The registration that was just asked for is the best probe; one more message would wait behind it, and so would other processes'.
+    if (this.#link.traits.inventory === "Announce" && this.#outbox.sent > sent) this.#presence.expect();
+    else this.#presence.probe(true);
     this.#standing.show();
   }
 
@@ -338,7 +341,11 @@ export class KantoSession implements DeviceSession {
         this.#identity.requested();
         return;
       case "IdentityResponse":
-        if (!this.#identity.announced(inbound.payload)) this.#malformed("Identity");
+        if (!this.#identity.announced(inbound.payload)) {
+          this.#malformed("Identity");
+          // A daemon takes any JSON object for its new identity and is deaf under the old one, until it is told better.
+          this.resync("somebody announced an identity that is none");
+        }
         return;
       case "Response":
         this.#onResponse(inbound.requestId, inbound.status, inbound.payload);

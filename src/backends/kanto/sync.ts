@@ -36,8 +36,11 @@ export interface SyncHost {
   stuck(message: string): void;
 }
 
-/** After the factory was seen the daemon may still be subscribing to commands: a probe is repeated this soon, ms. */
-const QUICK_RETRIES_MS = [50, 250, 1_000] as const;
+/**
+ * After the factory was seen the daemon may still be subscribing to commands: a probe is repeated this soon, ms. Not sooner: a daemon that is
+ * merely still publishing reads nothing any more once three messages wait (outbox.ts), and ours may not be the only process that asks.
+ */
+const QUICK_RETRIES_MS = [250, 1_000] as const;
 /** Delay between passes that nobody needs at once, ms. */
 const CALM_MS = 1_000;
 /** The pause after a pass without any re-publication doubles this often. */

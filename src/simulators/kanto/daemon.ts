@@ -350,19 +350,22 @@ export class Daemon {
 
 const commandTopic = ({ deviceId }: Identity): string => `command//${thingId(deviceId)}/req/#`;
 
+/**
+ * What the daemon makes of an announcement: any JSON object is an identity, of an empty device if it says nothing, and so is null; a value of
+ * another type than text, or what is no JSON object, is logged and passed over (things/client/client_local_config.go).
+ */
 function parseIdentity(payload: Buffer): Identity | undefined {
+  let parsed: unknown;
   try {
-    const parsed: unknown = JSON.parse(payload.toString("utf8"));
-    if (isObject(parsed) && typeof parsed["deviceId"] === "string") {
-      const { deviceId, tenantId, policyId } = parsed;
-      return {
-        deviceId,
-        tenantId: typeof tenantId === "string" ? tenantId : "",
-        policyId: typeof policyId === "string" ? policyId : "",
-      };
-    }
+    parsed = JSON.parse(payload.toString("utf8"));
   } catch {
-    // Not JSON: the daemon logs it and waits for the next announcement.
+    return undefined;
   }
-  return undefined;
+  if (parsed !== null && !isObject(parsed)) {
+    return undefined;
+  }
+  const { deviceId = "", tenantId = "", policyId = "" } = parsed ?? {};
+  return typeof deviceId === "string" && typeof tenantId === "string" && typeof policyId === "string"
+    ? { deviceId, tenantId, policyId }
+    : undefined;
 }

@@ -33,7 +33,7 @@ export class Faults {
   }
 
   /**
-   * The daemon handles no command for so long, as behind a long pull. Three more wait; with a fourth it stops reading, and loses its
+   * The daemon handles no command for so long, as behind a long pull. Two more wait; with a third it stops reading, and loses its
    * connection by its own keepalive.
    */
   stall(ms: number): void {

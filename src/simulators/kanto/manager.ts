@@ -217,6 +217,8 @@ export class Manager {
       this.#options.ports.disconnect(id);
       container.state.status = "Dead";
       this.#options.emit("removed", container);
+      // The daemon writes and deletes its file now; who lists the containers meanwhile finds this one dead.
+      await new Promise((resolve) => setImmediate(resolve));
       this.#options.disk.delete(id);
       this.#restarts.forget(id);
       this.#containers.delete(id);

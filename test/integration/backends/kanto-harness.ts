@@ -57,8 +57,10 @@ const HURRIED: typeof systemClock = {
   clearTimeout: (timer) => systemClock.clearTimeout(timer),
 };
 const THING = "edge:device:edge:containers";
-const CREATE = /\/req\/[^/]+\/createWithConfig$/;
-const MUTATING = new Set([
+/** Topics of creates. */
+export const CREATE = /\/req\/[^/]+\/createWithConfig$/;
+/** Operations that change something. */
+export const MUTATING = new Set([
   "createWithConfig",
   "start",
   "stopWithOptions",
@@ -74,6 +76,8 @@ export interface KantoWorld extends ConformanceWorld {
   readonly proxy: MqttFaultProxy;
   /** With transport Connector. */
   readonly connector: SuiteConnector | undefined;
+  containers(): VendorContainer[];
+  everCreated(): VendorContainer[];
 }
 
 /** Prefixes of the world's connector: the one without, the other with a slash at its end. */
@@ -210,7 +214,7 @@ function toVendor(truth: ContainerTruth): VendorContainer {
 }
 
 /** Everything that can be wrong with a message on the topics that we read. */
-function garbage(throughConnector: boolean): [string, string][] {
+export function garbage(throughConnector = false): [string, string][] {
   const cloud = "t1/edge:device/edge:containers";
   const event = throughConnector ? `${PREFIXES.eventPrefix}event/${cloud}` : `e/t1/${THING}`;
   const answer = throughConnector ? `${PREFIXES.responsePrefix}/command/${cloud}/res` : `command//${THING}/res`;
@@ -233,7 +237,8 @@ function garbage(throughConnector: boolean): [string, string][] {
   ];
 }
 
-function startProcess(
+/** Starts one process of ours against a broker, with times fit for a test. */
+export function startProcess(
   url: string,
   number: number,
   fence: { held: boolean },

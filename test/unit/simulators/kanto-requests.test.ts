@@ -136,6 +136,64 @@ describe("identity", () => {
     await remote.client.endAsync(true);
   });
 
+  test.each([["{}"], ["null"]])(
+    "%s is the identity of no device: it goes by that, and is deaf until it is told better",
+    async (none) => {
+      await using s = await stage();
+      const { startKantoDevice, startConnector } = await import("../../../src/simulators/kanto/index.ts");
+      const device = await startKantoDevice({ brokerUrl: s.broker.url, deviceId: "edge:shy", reconnectMs: 10 });
+      const connector = await startConnector({ brokerUrl: s.broker.url, deviceId: "edge:shy", tenantId: "t9" });
+      await connector.announce();
+      await until(() => device.commandsHeard, "the device hears commands");
+      await s.remote.client.publishAsync("edge/thing/response", none, { qos: 1 });
+      const misled = (): string[] =>
+        s.remote.messages
+          .filter(({ topic }) => topic === "e//::edge:containers")
+          .map(({ payload }) => payload.path ?? "");
+      await until(() => misled().includes(`/features/${FACTORY}`), "what it says as nobody");
+      s.remote.messages.length = 0;
+      await connector.announce();
+      await until(
+        () => s.remote.messages.some(({ topic }) => topic === "e/t9/edge:shy:edge:containers"),
+        "what it says as itself",
+      );
+      connector.stop();
+      await device.stop();
+    },
+  );
+
+  test.each([["[]"], ['"text"'], ['{"deviceId":5}']])("%s is no identity, and changes nothing", async (none) => {
+    await using s = await stage({ answerIdentity: true });
+    s.remote.messages.length = 0;
+    await s.remote.client.publishAsync("edge/thing/response", none, { qos: 1 });
+    expect((await s.remote.request(FACTORY, "probe")).status).toBe(404);
+    expect(s.remote.paths()).toEqual([]);
+  });
+
+  test("a registration that crosses a removal publishes the container once more, as DEAD", async () => {
+    await using s = await stage();
+    const values = (path: string): unknown[] =>
+      s.remote.messages.filter(({ payload }) => payload.path === path).map(({ payload }) => payload.value);
+    // The daemon registers its features in no order: only where the containers come first does the one cross the other.
+    for (let round = 0; ; round++) {
+      expect(round).toBeLessThan(100);
+      const id = await s.remote.create("a", sleeper);
+      const path = `/features/Container:${id}`;
+      s.remote.messages.length = 0;
+      const removed = s.device.human.remove(id);
+      while (s.device.container(id).state["status"] !== "DEAD") await Promise.resolve();
+      s.device.announce(`edge:crossing-${round}`);
+      await removed;
+      await until(() => values(`/features/${FACTORY}`).length > 0, "the registration");
+      await s.remote.request(FACTORY, "probe");
+      const dead = values(path).find((value) => JSON.stringify(value ?? "").includes('"DEAD"'));
+      if (dead === undefined) continue;
+      expect(dead).toMatchObject({ properties: { status: { state: { status: "DEAD", pid: -1 } } } });
+      expect(s.device.containers().filter(({ exists }) => exists)).toEqual([]);
+      return;
+    }
+  });
+
   test("the same identity again changes nothing; another policy publishes everything again, containers before the factory", async () => {
     await using s = await stage();
     const id = await s.remote.create("a", sleeper);
@@ -204,7 +262,7 @@ describe("identity", () => {
 test("announcements that come on top of each other are taken one by one, and commands are heard afterwards", async () => {
   await using s = await stage();
   s.device.faults.disconnect();
-  // No more than fit in its channels: a fifth message would keep it from reading what the first waits for.
+  // No more than fit in its channels: a fourth message would keep it from reading what the first waits for.
   for (let round = 0; round < 3; round++) {
     s.device.announce(`edge:policy-${round}`);
     await s.remote.client.publishAsync(

@@ -65,6 +65,13 @@ describe("presence", () => {
     expect(new Set(asked)).toEqual(new Set(["announce"]));
   });
 
+  test("a process that has just begun puts no more than two messages behind what a former one may have left running", () => {
+    const bench = new Bench();
+    bench.open();
+    bench.clock.advance(20_000);
+    expect(bench.take()).toEqual(["announce", "probe"]);
+  });
+
   test("a device that nobody had told its identity is found when it hears us at last", () => {
     const bench = new Bench();
     bench.open();
@@ -86,9 +93,12 @@ describe("presence", () => {
     bench.start("a");
     bench.clock.advance(330_000);
     bench.take();
+    // It has connected again, and asks who it is.
+    bench.hear("edge/thing/request", "");
+    expect(bench.take()).toEqual(["announce"]);
     bench.state("a", { status: "RUNNING", startedAt: "2026-01-01T00:00:00Z" });
     expect(bench.session.snapshot()).toMatchObject({ connection: "Connected", synced: false });
-    expect(bench.take()).toEqual(["announce"]);
+    bench.republish("a");
     bench.republish("a");
     expect(bench.session.snapshot().synced).toBe(true);
   });

@@ -1,0 +1,3 @@
+module drayage.invalid/workload
+
+go 1.21
