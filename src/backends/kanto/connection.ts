@@ -344,11 +344,15 @@ function clientOptions(options: ConnectionOptions, version: 4 | 5, again: boolea
     ...(url.port !== "" && { port: Number(url.port) }),
     ...(protocol.startsWith("ws") && { path: url.pathname }),
     protocolVersion: version,
-    // Version 5 can say that nothing longer is wanted; with 3.1.1 it is dropped when it has come (account.ts).
-    ...(version === 5 && { properties: { maximumPacketSize: LONGEST_MESSAGE + PACKET_OVERHEAD } }),
+    // Version 5 can say that nothing longer is wanted; with 3.1.1 it is dropped when it has come (mqtt-transport.ts).
+    ...(version === 5 && {
+      properties: {
+        maximumPacketSize: LONGEST_MESSAGE + PACKET_OVERHEAD,
+        ...(keeps && { sessionExpiryInterval: sessionExpirySeconds }),
+      },
+    }),
     clientId: options.clientId,
     clean: !(keeps && again),
-    ...(keeps && { properties: { sessionExpiryInterval: sessionExpirySeconds } }),
     keepalive: KEEPALIVE_SECONDS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     reconnectPeriod: 0,

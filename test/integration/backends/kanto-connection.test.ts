@@ -1,4 +1,6 @@
 /** How the Kanto backend gets to its broker: versions, credentials, TLS, and what is told when it does not. */
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Account, AccountCredentials, AccountNotice, AccountStatus } from "../../../src/backends/contract.ts";
 import { createKantoBackend } from "../../../src/backends/kanto/index.ts";
@@ -113,6 +115,34 @@ describe("on the embedded broker", () => {
     );
     expect(attempt.notices).toHaveLength(1);
   });
+
+  test.each([
+    ["Local", "27"],
+    ["Connector", "11"],
+  ] as const)(
+    "MQTT 5 and transport %s: the broker hears at each connection what is wanted of it",
+    async (transport, property) => {
+      const greetings: string[] = [];
+      const server = createServer((socket) => {
+        socket.on("error", () => undefined);
+        socket.once("data", (bytes) => {
+          greetings.push(bytes.toString("hex"));
+          socket.destroy();
+        });
+      });
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      open.push(async () => void server.close());
+      const { port } = server.address() as AddressInfo;
+      connect(`mqtt://127.0.0.1:${port}`, {
+        kanto: { url: `mqtt://127.0.0.1:${port}`, tenant: "t1", transport, mqttVersion: "5" },
+      });
+      await until(() => greetings.length > 0, "a CONNECT");
+      // MQTT 5, 3.1.2.11: maximum packet size (0x27), and on a connector's broker the session expiry (0x11), four bytes each.
+      expect(greetings[0]).toMatch(/27008[0-9a-f]{5}/);
+      expect(greetings[0]).toMatch(new RegExp(`${property}00[0-9a-f]{6}`));
+    },
+  );
 
   test("a connection that has silently died does not keep an account from closing", async () => {
     const broker = closing(await startBroker());
