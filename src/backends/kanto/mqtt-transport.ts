@@ -64,6 +64,8 @@ interface Attached {
   /** The broker knows our subscription. */
   subscribed: boolean;
   up: boolean;
+  /** What the device said since its last `up` may have been lost: the broker had no subscription of ours for a while. */
+  missed: boolean;
 }
 
 export class MqttTransport implements Transport {
@@ -126,7 +128,14 @@ export class MqttTransport implements Transport {
     const address = dialect.address(target);
     const other = this.#attached.get(address);
     if (other !== undefined) throw new TargetError("InvalidSpec", dialect.clash(other.target));
-    const attached: Attached = { target, handlers, filters: dialect.filters(target), subscribed: false, up: false };
+    const attached: Attached = {
+      target,
+      handlers,
+      filters: dialect.filters(target),
+      subscribed: false,
+      up: false,
+      missed: true,
+    };
     this.#attached.set(address, attached);
     if (this.#connection.isOpen) this.#subscribe(address, attached);
     const announcement = dialect.announcement?.(target);
@@ -158,7 +167,15 @@ export class MqttTransport implements Transport {
     if (this.#attached.get(address) !== attached) return;
     this.#attached.delete(address);
     if (!this.#connection.isOpen && attached.subscribed) this.#left.set(address, attached.filters);
-    this.#leaving.set(address, this.#connection.unsubscribe(attached.filters));
+    this.#unsubscribe(address, attached.filters);
+  }
+
+  #unsubscribe(address: string, filters: readonly string[]): void {
+    const left = this.#connection.unsubscribe(filters);
+    this.#leaving.set(address, left);
+    void left.finally(() => {
+      if (this.#leaving.get(address) === left) this.#leaving.delete(address);
+    });
   }
 
   #subscribe(address: string, attached: Attached): void {
@@ -175,7 +192,6 @@ export class MqttTransport implements Transport {
     // A device that has just left may have had the same topics.
     await this.#leaving.get(address);
     if (!current()) return;
-    this.#leaving.delete(address);
     try {
       await this.#connection.subscribe(attached.filters);
     } catch (error) {
@@ -184,16 +200,18 @@ export class MqttTransport implements Transport {
     }
     if (!current()) return;
     attached.subscribed = true;
-    await this.#bringUp(address, attached, false);
+    await this.#bringUp(address, attached);
   }
 
   /** A device that is up is asked something at once; thousands of them would make a backlog in the socket, which refuses the rest. */
-  async #bringUp(address: string, attached: Attached, resumed: boolean): Promise<void> {
+  async #bringUp(address: string, attached: Attached): Promise<void> {
     const opens = this.#opens;
     while (this.#connection.congested) await this.#connection.drained();
     if (this.#opens !== opens || !this.#connection.isOpen || this.#attached.get(address) !== attached) return;
+    const { missed } = attached;
     attached.up = true;
-    attached.handlers.up(resumed);
+    attached.missed = false;
+    attached.handlers.up(!missed);
   }
 
   #onSubscribeFailed(address: string, attached: Attached, error: unknown): void {
@@ -211,12 +229,13 @@ export class MqttTransport implements Transport {
   #onOpened(resumed: boolean): void {
     this.#opens += 1;
     for (const [address, filters] of this.#left) {
-      if (resumed) this.#leaving.set(address, this.#connection.unsubscribe(filters));
+      if (resumed) this.#unsubscribe(address, filters);
     }
     this.#left.clear();
     for (const [address, attached] of this.#attached) {
+      attached.missed ||= !resumed || !attached.subscribed;
       attached.subscribed &&= resumed;
-      if (attached.subscribed) void this.#subscribing.add(() => this.#bringUp(address, attached, true));
+      if (attached.subscribed) void this.#subscribing.add(() => this.#bringUp(address, attached));
       else this.#subscribe(address, attached);
     }
   }
