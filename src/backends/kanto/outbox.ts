@@ -18,6 +18,9 @@ import type { Link, PublishResult } from "./transport.ts";
 /** What may wait at the daemon behind what it is doing, which may be a command of a former process. */
 const MAX_WAITING = 2;
 
+/** Numbers that are kept of them at most: more of them make no difference to hasRoom. */
+const MOST_COUNTED = 64;
+
 /** The pause between messages beyond that grows to this many of the first. */
 const LONGEST_WHILES = 6;
 
@@ -169,6 +172,11 @@ export class Outbox {
     if (!sent) return undefined;
     this.#sent += 1;
     this.#unhandled.push(this.#sent);
+    if (this.#unhandled.length > MOST_COUNTED) {
+      // All but the command in flight: whether something waits behind it is asked by its number.
+      const held = this.#inFlight();
+      this.#unhandled.splice(this.#unhandled[0] === held ? 1 : 0, 1);
+    }
     this.#lastSentMs = this.#clock.monotonic();
     return this.#sent;
   }

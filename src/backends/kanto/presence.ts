@@ -6,7 +6,7 @@
  */
 import type { BackendClock } from "../contract.ts";
 import { FACTORY_FEATURE, PROBE_OPERATION } from "./envelope.ts";
-import type { Outbox } from "./outbox.ts";
+import type { Outbox, SentRequest } from "./outbox.ts";
 
 /** What is believed of the device itself, apart from commands and from the connection to the broker. */
 export type Believed = "Connected" | "Offline" | "Unknown";
@@ -31,6 +31,8 @@ export interface PresenceHost {
   changed(from: Believed, to: Believed): void;
 }
 
+/** Probes whose answers still count for more than a sign of life; of a device that is away for months the older ones are forgotten. */
+const MOST_OPEN = 16;
 /** Unanswered probes after which a device is Offline. */
 const MISSES = 2;
 const PROBE = { feature: FACTORY_FEATURE, operation: PROBE_OPERATION, value: {} };
@@ -101,7 +103,7 @@ export class Presence {
     const { observeIntervalMs, probeTimeoutMs } = this.#timings;
     const room = registering ? this.#outbox.hasRoom(probeTimeoutMs) : this.#outbox.hasRoom(observeIntervalMs);
     const sent = room ? this.#outbox.request("probe", PROBE, PROBE_REPLY_MS) : undefined;
-    if (sent !== undefined) this.#open.set(sent.requestId, sent.seq);
+    if (sent !== undefined) this.#remember(sent);
     this.#arm(this.#timings.probeTimeoutMs);
     return sent?.seq;
   }
@@ -146,6 +148,12 @@ export class Presence {
   close(): void {
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  #remember({ requestId, seq }: SentRequest): void {
+    this.#open.set(requestId, seq);
+    const [oldest] = this.#open.keys();
+    if (this.#open.size > MOST_OPEN && oldest !== undefined) this.#open.delete(oldest);
   }
 
   #arm(delayMs: number): void {
