@@ -18,7 +18,9 @@ export interface FeedHost {
   /** A report on what containers use; untrusted. */
   usage(value: unknown): void;
   /** A container was left out, since the device shows more than is kept of one. */
-  tooMuch(): void;
+  tooMuch(externalId: string): void;
+  /** A container was taken as it is now, or is gone. */
+  settled(externalId: string): void;
 }
 
 /** @param payload of a message on the device's event topic. */
@@ -54,18 +56,20 @@ export function takeEvent(
       host.malformed("ForeignThing");
       return;
     case "Container": {
+      const { externalId } = event;
       // A registration that crosses a removal publishes the container once more, DEAD, after the deletion; nothing ever takes that back.
       if (isDead(event.feature)) {
-        forget(event.externalId, inventory, sync, host);
+        forget(externalId, inventory, sync, host);
         return;
       }
-      const change = inventory.putFeature(event.externalId, event.feature, {
+      const change = inventory.putFeature(externalId, event.feature, {
         characters: payload.length,
         authoritative: sync.collecting,
       });
       // A damaged feature is still proof that the container is there; what is not kept is not missed either.
-      if (inventory.get(event.externalId) !== undefined || !host.askable()) sync.featurePublished(event.externalId);
+      if (inventory.get(externalId) !== undefined || !host.askable()) sync.featurePublished(externalId);
       report(event, change, inventory, sync, host);
+      if (change === "Added" || change === "Changed" || change === "Unchanged") host.settled(externalId);
       return;
     }
     case "State":
@@ -86,6 +90,7 @@ function forget(externalId: string, inventory: Inventory, sync: InventorySync, h
   sync.featureRemoved(externalId);
   const removed = inventory.remove(externalId);
   if (removed !== undefined) host.changed(externalId, removed);
+  host.settled(externalId);
 }
 
 /** DEAD is what the daemon calls a container that it has destroyed and is about to forget (containerm/mgr/mgr.go, Remove). */
@@ -122,7 +127,7 @@ function report(
       host.doubtful("a word that may be out of date");
       return;
     case "TooMuch":
-      host.tooMuch();
+      host.tooMuch(externalId);
       return;
     default:
       change satisfies never;

@@ -102,7 +102,8 @@ export class KantoSession implements DeviceSession {
     doubtful: (reason) => (this.#synced || !this.#sync.pending ? this.resync(reason) : undefined),
     malformed: (kind) => this.#malformed(kind),
     usage: (value) => this.#metering.reported(value),
-    tooMuch: () => this.#onTooMuch(),
+    tooMuch: (externalId) => this.#onTooMuch(externalId),
+    settled: (externalId) => this.#onSettled(externalId),
   };
   /** Subscribed on the open connection. */
   #online = false;
@@ -113,8 +114,10 @@ export class KantoSession implements DeviceSession {
   #syncCount = 0;
   /** Something was left out of the inventory, in the last pass or since: what is absent from it may be there all the same. */
   #incomplete = false;
-  /** As above, since the present pass began. */
-  #leftOut = false;
+  /** What it was, since the present pass began. Where no pass can be asked for, until it was published again and kept, or removed. */
+  readonly #leftOut = new Set<string>();
+  /** Metrics are wanted where they are not carried, and people know that. */
+  #metricsRefused = false;
   /** Inventories forced on this connection without the fence. */
   #unfenced = 0;
   readonly #watchful: WriteFence;
@@ -266,13 +269,16 @@ export class KantoSession implements DeviceSession {
   configure({ kanto }: EdgeDeviceSpec): void {
     const { enabled, frequencySeconds } = { ...DEVICE_DEFAULTS.kanto.metrics, ...kanto?.metrics };
     const carried = this.#link.traits.inventory !== "Fetch";
-    if (enabled && !carried) {
+    const refused = enabled && !carried;
+    // Asked for with each look at the EdgeDevice, and told once.
+    if (refused && !this.#metricsRefused) {
       this.#deps.notice({
         reason: "MetricsNotCarried",
         message: `what containers of ${this.target.thingId} use cannot be had through Ditto: its twin does not hold a device's reports`,
         type: "Warning",
       });
     }
+    this.#metricsRefused = refused;
     this.#metering.configure(enabled && carried ? frequencySeconds : undefined);
   }
 
@@ -305,6 +311,7 @@ export class KantoSession implements DeviceSession {
     this.#online = true;
     this.#problem = undefined;
     this.#unfenced = 0;
+    if (!resumed) this.#leftOut.clear();
     this.#sync.opened(resumed);
     const { sent } = this.#outbox;
     this.#sync.request(sent);
@@ -452,7 +459,7 @@ export class KantoSession implements DeviceSession {
   }
 
   #onStored(payload: string, asked: boolean): void {
-    this.#leftOut = false;
+    this.#leftOut.clear();
     const twin = takeStored(payload, this.#inventory, this.#feedHost);
     if (twin === undefined) this.#malformed("Stored");
     else this.#stored?.(twin, asked);
@@ -483,7 +490,7 @@ export class KantoSession implements DeviceSession {
       this.#unfenced += 1;
     }
     if (!this.#outbox.hasRoom(this.#options.observeIntervalMs)) return undefined;
-    this.#leftOut = false;
+    this.#leftOut.clear();
     return this.#identity.announceFresh();
   }
 
@@ -498,13 +505,19 @@ export class KantoSession implements DeviceSession {
   }
 
   /** More than is kept of one device: nothing is done to it until that has changed, for nothing can be known to be absent. */
-  #onTooMuch(): void {
+  #onTooMuch(externalId: string): void {
     this.#malformed("TooMuch");
     const before = this.#incomplete;
     this.#incomplete = true;
-    this.#leftOut = true;
+    if (this.#leftOut.size < MOST_CONTAINERS) this.#leftOut.add(externalId);
     this.#problem = TOO_MUCH;
     if (!before) this.#standing.show();
+  }
+
+  /** What was left out before is kept now, or gone. Where everything can be asked for, a pass tells that. */
+  #onSettled(externalId: string): void {
+    if (this.#link.traits.inventory !== "Watch" || !this.#leftOut.delete(externalId)) return;
+    if (this.#leftOut.size === 0) this.#sync.request(this.#outbox.sent);
   }
 
   #proven(seq: number): void {
@@ -521,7 +534,7 @@ export class KantoSession implements DeviceSession {
     const removed = gone.flatMap((externalId) => this.#inventory.remove(externalId) ?? []);
     this.#synced = true;
     this.#syncCount += 1;
-    this.#incomplete = this.#leftOut;
+    this.#incomplete = this.#leftOut.size > 0;
     this.#problem = this.#incomplete ? TOO_MUCH : undefined;
     const asked = this.#settlement.inventoryCame(announcedSeq);
     for (const container of removed) this.#emitContainer(container.externalId, container);

@@ -34,7 +34,7 @@ export function takeStored(payload: string, inventory: Inventory, host: FeedHost
       ? inventory.putFeature(externalId, feature, { characters: JSON.stringify(feature).length, authoritative: true })
       : "Malformed";
     if (change === "Added" || change === "Changed") host.changed(externalId, inventory.get(externalId));
-    else if (change === "TooMuch") host.tooMuch();
+    else if (change === "TooMuch") host.tooMuch(externalId);
     else if (change !== "Unchanged") host.malformed("Container");
   }
   const software = features[SOFTWARE_FEATURE];

@@ -18,6 +18,7 @@
  * created, and people are told.
  */
 import type { BackendClock } from "../contract.ts";
+import { MOST_CONTAINERS } from "./inventory.ts";
 import type { InventorySync } from "./inventory-sync.ts";
 
 export interface WatchHost {
@@ -42,6 +43,8 @@ const QUIET_PART = 5;
 const MAX_STIRS = 5;
 /** Delay between passes that nobody needs at once, ms. */
 const CALM_MS = 1_000;
+/** Ids that are remembered as published, or as spoken of: far more than are kept of one device (inventory.ts). */
+const MOST_IDS = 4 * MOST_CONTAINERS;
 
 const NEVER_LISTED =
   "the device has not published its containers since Drayage listens, and through a connector it cannot be asked to: it does so when its container-management (re)starts or reconnects to its own broker, e.g. systemctl restart container-management (running containers with a restart policy come back)";
@@ -109,6 +112,7 @@ export class Watch implements InventorySync {
     this.#enclosed = undefined;
     this.#complete = false;
     this.#told = undefined;
+    this.#trust();
   }
 
   heard(): void {
@@ -118,8 +122,9 @@ export class Watch implements InventorySync {
   }
 
   featurePublished(externalId: string): void {
-    this.#published.add(externalId);
-    this.#window?.add(externalId);
+    // With so many the inventory has left some out, and is incomplete for that.
+    if (this.#published.size < MOST_IDS) this.#published.add(externalId);
+    if (this.#window !== undefined && this.#window.size < MOST_IDS) this.#window.add(externalId);
     this.#judge();
   }
 
@@ -157,8 +162,9 @@ export class Watch implements InventorySync {
   }
 
   mentioned(externalId: string): void {
-    if (this.#listed === undefined || this.#published.has(externalId)) return;
-    this.#listed = new Set([...this.#listed, externalId]);
+    // Of so many some are missing already.
+    if (this.#listed === undefined || this.#published.has(externalId) || this.#listed.size > MOST_IDS) return;
+    this.#listed = new Set(this.#listed).add(externalId);
     this.#judge();
   }
 
@@ -176,7 +182,7 @@ export class Watch implements InventorySync {
   close(): void {
     this.#wanted = undefined;
     this.#rest();
-    this.#clock.clearTimeout(this.#doubt);
+    this.#trust();
   }
 
   get #quietMs(): number {
@@ -186,10 +192,8 @@ export class Watch implements InventorySync {
   /** Whether every container that is there has been published in full. */
   #judge(): void {
     const required = this.#listed ?? this.#enclosed;
-    const missing = required === undefined || [...required].some((id) => !this.#published.has(id));
-    if (!missing) {
-      this.#clock.clearTimeout(this.#doubt);
-      this.#doubt = undefined;
+    if (required?.values().every((id) => this.#published.has(id)) === true) {
+      this.#trust();
       const before = this.#complete;
       this.#complete = true;
       if (!before) this.request(this.#host.proven());
@@ -199,6 +203,11 @@ export class Watch implements InventorySync {
     if (this.#complete && this.#doubt === undefined) {
       this.#doubt = this.#clock.setTimeout(() => this.#lost(), this.#probeTimeoutMs);
     }
+  }
+
+  #trust(): void {
+    this.#clock.clearTimeout(this.#doubt);
+    this.#doubt = undefined;
   }
 
   #lost(): void {

@@ -157,3 +157,12 @@ test("a create that was answered for is not over before the twin shows its conta
   bench.made(CREATED);
   expect(create.outcome()).toMatchObject({ result: "Succeeded", externalId: CREATED });
 });
+
+test("that metrics are not carried is told once, not with each look at the EdgeDevice", () => {
+  const bench = inSync();
+  const device = (enabled: boolean) => ({ backendRef: { name: "b" }, kanto: { thingId: "x", metrics: { enabled } } });
+  for (const enabled of [true, true, true]) bench.session.configure(device(enabled));
+  expect(bench.notices).toEqual(["MetricsNotCarried"]);
+  for (const enabled of [false, true]) bench.session.configure(device(enabled));
+  expect(bench.notices).toHaveLength(2);
+});

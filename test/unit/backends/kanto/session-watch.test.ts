@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { MOST_CONTAINERS } from "../../../../src/backends/kanto/inventory.ts";
 import type { LinkTraits } from "../../../../src/backends/kanto/transport.ts";
 import { Bench } from "./bench.ts";
 
@@ -208,6 +209,41 @@ describe("a device that cannot be asked for everything", () => {
     bench.quiet();
     expect(bench.synced).toBe(true);
     expect(bench.ids()).toEqual(["b"]);
+  });
+
+  test("a doubt from before such a reconnection is not told after it", () => {
+    const bench = new Watched();
+    bench.inSync("a");
+    bench.list("a", "b");
+    bench.session.disconnected();
+    bench.session.opened(false);
+    bench.answerProbe();
+    bench.clock.advance(60_000);
+    expect(bench.session.snapshot().message).toContain("since Drayage listens");
+    expect(bench.session.snapshot().message).not.toContain("an event was lost");
+  });
+
+  test("with more than is kept of one is left alone until what was left out is gone, or is published again and kept", () => {
+    const bench = new Watched();
+    bench.inSync("a");
+    const flood = Array.from({ length: MOST_CONTAINERS + 1 }, (_, number) => `flood-${number}`);
+    for (const id of flood) bench.feature(id);
+    const settle = (): void => {
+      bench.answerProbe();
+      bench.quiet();
+    };
+    expect(bench.session.snapshot()).toMatchObject({ synced: false, message: expect.stringContaining("more than") });
+    const [late = "", gone = ""] = flood.splice(-2);
+    for (const id of flood) bench.removed(id);
+    settle();
+    expect(bench.synced).toBe(false);
+    bench.removed(gone);
+    settle();
+    expect(bench.synced).toBe(false);
+    bench.feature(late);
+    settle();
+    expect(bench.synced).toBe(true);
+    expect(bench.ids()).toEqual(["a", late]);
   });
 });
 
