@@ -179,8 +179,8 @@ describe.each(scenarios)("kill -9 during $name", (scenario) => {
           const name = `${scenario.name}-${++point}`;
           if (await killAt(scenario, name, kind, k, when)) kills++;
         }
-    // At most the last write of each kind is one that comes only sometimes.
-    expect(kills).toBeGreaterThanOrEqual(2 * (counts.api + counts.mqtt - 2));
+    // Some writes come only sometimes: what is under way is told only if it takes long.
+    expect(kills).toBeGreaterThanOrEqual(counts.api + counts.mqtt);
   }, 900_000);
 });
 

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ContainerUsage } from "../../../src/backends/contract.ts";
 import { MARKER, desired, succeed, synced, until, type ConformanceProcess } from "../../conformance/harness.ts";
-import { startBroker, type TestBroker } from "../../mqtt/broker.ts";
+import { startBroker, type BrokerMessage, type TestBroker } from "../../mqtt/broker.ts";
 import { startKantoWorld, type KantoWorld } from "./kanto-harness.ts";
 
 let broker: TestBroker;
@@ -37,11 +37,14 @@ async function reported(process: ConformanceProcess, externalId: string): Promis
   return usage(process)[externalId] ?? {};
 }
 
+const asking = (): BrokerMessage[] =>
+  broker.messages.filter(({ topic }) => topic.endsWith("/request") && topic.includes("/req/"));
+
 /** Requests of the feature that the device has got: their frequencies. */
 function requests(): unknown[] {
-  return broker.messages
-    .filter(({ topic }) => topic.endsWith("/request") && topic.includes("/req/"))
-    .map(({ payload }) => (JSON.parse(payload.toString("utf8")) as { value: { frequency: string } }).value.frequency);
+  return asking().map(
+    ({ payload }) => (JSON.parse(payload.toString("utf8")) as { value: { frequency: string } }).value.frequency,
+  );
 }
 
 describe("a device that is asked to report", () => {
@@ -58,7 +61,8 @@ describe("a device that is asked to report", () => {
     });
     await succeed(process, { kind: "Remove", externalId });
     expect(usage(process)).toEqual({});
-    expect(requests()).toEqual(["1s"]);
+    // One that is not answered for long is sent again.
+    expect(new Set(requests())).toEqual(new Set(["1s"]));
   });
 
   test("does again after it has restarted, and after our connection broke", async () => {
@@ -119,7 +123,8 @@ describe("a device that is asked to report", () => {
     // What the leader asked for reaches the standby as well; who exports it is decided above.
     await reported(leader, externalId);
     await reported(standby, externalId);
-    expect(requests()).toEqual(["1s"]);
+    expect(new Set(requests())).toEqual(new Set(["1s"]));
+    expect(new Set(asking().map(({ clientId }) => clientId)).size).toBe(1);
   });
 });
 
@@ -135,7 +140,7 @@ test("a daemon without the feature is told once per session, and everything else
   expect(process.notices).toMatchObject([{ reason: "MetricsRefused", type: "Warning" }]);
   await running(process);
   process.session.resync("test");
-  await until(() => requests().length === 2, "another try after the registration");
+  await until(() => requests().length >= 2, "another try after the registration");
   await synced(process);
   expect(process.notices).toHaveLength(1);
 });

@@ -12,6 +12,8 @@ const BETTER = "registry.example/sleeper:2";
 const BAD = "registry.example/crasher:1";
 
 const SWAP = { type: "Swap", minReadySeconds: 1 } as const;
+/** A trial that lasts until `endTrial`, so that a test can look at it however busy the machine is. */
+const LONG_TRIAL = { updateStrategy: { type: "Swap", minReadySeconds: 300 } } as const;
 const ALWAYS = { type: "Always", retryTimeoutSeconds: 1 } as const;
 
 /** A site on which the first image runs under updateStrategy Swap. */
@@ -22,6 +24,12 @@ async function swapping(spec: Parameters<World["container"]>[2] = {}): Promise<S
   return site;
 }
 
+const endTrial = () => world.patch("edgecontainers", "web", { spec: { updateStrategy: { minReadySeconds: 1 } } });
+const firstRun = (site: Site) =>
+  world.until(async () => {
+    const { external, applied } = (await world.getContainer("web"))?.status ?? {};
+    return applied?.state === "Running" && external?.id === existing(site, "web")[0]?.id;
+  }, "the first container");
 const setImage = (image: string) => world.patch("edgecontainers", "web", { spec: { image } });
 const operationOf = async () => (await world.getContainer("web"))?.status?.operation;
 const oneOperation = async (what: string) =>
@@ -46,9 +54,9 @@ async function warnings(): Promise<string[]> {
 
 describe("updateStrategy Swap", () => {
   test("keeps the old container, stopped and held, until the new one has run for minReadySeconds", async () => {
-    const site = await swapping();
+    const site = await swapping(LONG_TRIAL);
     world.operator();
-    await world.condition("web", "Ready", "True");
+    await firstRun(site);
     const [old] = existing(site, "web");
     await setImage(BETTER);
     await world.until(() => {
@@ -62,6 +70,7 @@ describe("updateStrategy Swap", () => {
     const during = await world.condition("web", "Reconciling", "True", "Swapping");
     expect(conditionOf(during, "Ready")).toMatchObject({ status: "False", reason: "Progressing" });
     expect(during.status?.operation).toMatchObject({ type: "Swap", oldExternalId: old?.id });
+    await endTrial();
     const object = await world.condition("web", "Ready", "True", "Running");
     expect(existing(site, "web")).toMatchObject([
       { imageRef: BETTER, state: { status: "RUNNING" }, config: { restartPolicy: { type: "ALWAYS" } } },
@@ -208,7 +217,7 @@ describe("updateStrategy Swap", () => {
   });
 
   test("whose object is deleted while the new container is on trial leaves nothing", async () => {
-    const site = await swapping({ updateStrategy: { type: "Swap", minReadySeconds: 60 } });
+    const site = await swapping(LONG_TRIAL);
     world.operator();
     await world.until(() => existing(site, "web")[0]?.state.status === "RUNNING", "the first container");
     await setImage(BETTER);
@@ -222,7 +231,7 @@ describe("updateStrategy Swap", () => {
   });
 
   test("overtaken by another spec before it is proven goes back first, and never runs two", async () => {
-    const site = await swapping({ updateStrategy: { type: "Swap", minReadySeconds: 60 } });
+    const site = await swapping(LONG_TRIAL);
     world.operator();
     await world.until(() => existing(site, "web")[0]?.state.status === "RUNNING", "the first container");
     await world.patch("edgecontainers", "web", { spec: { image: BETTER } });
@@ -241,9 +250,9 @@ describe("updateStrategy Swap", () => {
 
 describe("a Swap with the operator killed", () => {
   test("while the new container is on trial goes on", async () => {
-    const site = await swapping({ updateStrategy: { type: "Swap", minReadySeconds: 2 } });
+    const site = await swapping(LONG_TRIAL);
     const first = world.operator();
-    await world.condition("web", "Ready", "True");
+    await firstRun(site);
     await setImage(BETTER);
     await world.until(
       () => existing(site, "web").some(({ imageRef, state }) => imageRef === BETTER && state.status === "RUNNING"),
@@ -253,6 +262,7 @@ describe("a Swap with the operator killed", () => {
     await first.exit;
     expect(existing(site, "web")).toHaveLength(2);
     world.operator();
+    await endTrial();
     await world.condition("web", "Ready", "True", "Running");
     await oneOperation("the swap");
     expect(existing(site, "web")).toMatchObject([{ imageRef: BETTER, state: { status: "RUNNING" } }]);
@@ -264,6 +274,8 @@ describe("a Swap with the operator killed", () => {
     const first = world.operator();
     await world.condition("web", "Ready", "True");
     const [old] = existing(site, "web");
+    // The last step back takes long enough to be seen.
+    site.device.faults.command({ operation: "remove", effect: { kind: "delay", ms: 4_000 } });
     await setImage(BAD);
     await world.until(async () => (await operationOf())?.step === "RollingBack", "the decision");
     first.kill("SIGKILL");
