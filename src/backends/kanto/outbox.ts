@@ -140,12 +140,15 @@ export class Outbox {
 
   /**
    * The daemon goes through a registration: nothing sent before it began can be waiting. What was sent since may be: a daemon that has
-   * subscribed to commands before takes them all the while, and handles them after it.
+   * subscribed to commands before takes them all the while, and handles them after it. One that has just connected subscribes only at its
+   * end, so whatever was sent to it before is lost.
    *
-   * @param announcedSeq number of our announcement that made it register; 0 if it was not ours: then it has most often just connected.
+   * @param announcedSeq number of our announcement that made it register; 0 if it was not ours.
+   * @param justConnected it has asked for its identity since the registration before.
    */
-  registered(announcedSeq: number): void {
-    this.#unhandled = announcedSeq === 0 ? [] : this.#unhandled.filter((seq) => seq > announcedSeq);
+  registered(announcedSeq: number, justConnected: boolean): void {
+    const keeps = announcedSeq > 0 && !justConnected;
+    this.#unhandled = keeps ? this.#unhandled.filter((seq) => seq > announcedSeq) : [];
   }
 
   /** The connection has ended. */

@@ -110,6 +110,8 @@ export class KantoSession implements DeviceSession {
   #closed = false;
   /** Exists with inventory Fetch. */
   #stored: ((twin: StoredTwin, asked: boolean) => void) | undefined;
+  /** The daemon asked who it is since its last registration, as it does after each connect. */
+  #asked = false;
   #synced = false;
   #syncCount = 0;
   /** Something was left out of the inventory, in the last pass or since: what is absent from it may be there all the same. */
@@ -345,6 +347,7 @@ export class KantoSession implements DeviceSession {
     if (this.#closed) return;
     switch (inbound.kind) {
       case "IdentityRequest":
+        this.#asked = true;
         this.#identity.requested();
         return;
       case "IdentityResponse":
@@ -474,9 +477,11 @@ export class KantoSession implements DeviceSession {
   }
 
   #onRegistered(): void {
-    this.#outbox.registered(this.#sync.announcedSeq);
+    const justConnected = this.#asked;
+    this.#asked = false;
+    this.#outbox.registered(this.#sync.announcedSeq, justConnected);
     this.#metering.registered();
-    const foreign = this.#sync.factoryPublished();
+    const foreign = this.#sync.factoryPublished() || justConnected;
     // The daemon has gone through a registration that was not ours: what was sent to it before may be lost.
     if (foreign && this.#slot.flight !== undefined) this.#sync.request(this.#outbox.sent);
   }
