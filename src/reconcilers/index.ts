@@ -423,7 +423,7 @@ function stalledOf(object: KubeObject): string {
 
 function reconcilerMetrics(metrics: Metrics): ReconcilerMetrics {
   const operations = metrics.counter(METRICS.operations);
-  for (const type of ["Create", "Recreate", "Restart"]) operations.inc({ type }, 0);
+  for (const type of ["Create", "Recreate", "Swap", "Restart"]) operations.inc({ type }, 0);
   const orphans = metrics.counter(METRICS.orphans);
   for (const kind of ["EdgeContainer", "EdgeDevice", "EdgeBackend"]) orphans.inc({ kind }, 0);
   const rentalStart = metrics.gauge(METRICS.rentalStart);
