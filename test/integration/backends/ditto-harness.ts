@@ -45,6 +45,8 @@ export interface DittoWorld extends ConformanceWorld {
 }
 
 export interface ProcessOptions {
+  /** May look actively without the fence: a leader that is read-only. */
+  observes?: boolean;
   fence?: { held: boolean };
   credentials?: AccountCredentials;
   spec?: Partial<EdgeBackendSpec>;
@@ -197,6 +199,7 @@ function startProcess(url: string, number: number, options: ProcessOptions): Con
       reconnect: () => undefined,
     },
     fence: { valid: () => fence.held },
+    ...(options.observes === true && { observeFence: { valid: () => true } }),
     random: Math.random,
     timings: { observeIntervalMs: 500, probeTimeoutMs: 250, reconnectInitialMs: 20, reconnectMaxMs: 200 },
     processId: `process-${number}`,

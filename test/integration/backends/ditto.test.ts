@@ -246,6 +246,14 @@ describe("answers that do not come", () => {
   });
 });
 
+test("who may only look finds out how an operation of a former process ended, too", async () => {
+  const ours = world.startWith({ fence: { held: false }, observes: true });
+  await synced(ours);
+  expect(ours.session.settle("op-1")).toBe("Open");
+  await until(() => ours.session.settle("op-1") === "Closed", "its end");
+  expect(ours.session.snapshot().message).toBeUndefined();
+});
+
 describe("a pull that takes longer than Ditto waits", () => {
   beforeEach(async () => {
     await world.close();

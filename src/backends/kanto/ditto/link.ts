@@ -138,6 +138,8 @@ export class DittoLink implements Link {
     const sentMs = this.#host.clock.monotonic();
     if (!this.#up || this.#host.paused()) return false;
     const probe = operation.operation === PROBE_OPERATION;
+    // A mark changes no container: who may only look puts it, too.
+    const harmless = probe || operation.feature === SOFTWARE_FEATURE;
     // Each message has a connection of its own, and two may overtake each other on their way into Ditto. The answer to a probe proves that
     // everything sent before has ended, so a probe must not be so close behind a command that it could come before it.
     if (probe && this.#open !== undefined && sentMs - this.#open.sentMs < this.#options.orderMs) return false;
@@ -147,10 +149,10 @@ export class DittoLink implements Link {
       path,
       correlationId: requestId,
       body: JSON.stringify(operation.value),
-      fenced: !probe,
+      fenced: !harmless,
       answerTimeoutMs: timeoutS * 1000 + ANSWER_GRACE_MS,
     };
-    if (!probe && operation.feature !== SOFTWARE_FEATURE) this.#open = { requestId, sentMs };
+    if (!harmless) this.#open = { requestId, sentMs };
     void this.#send(request, message, done);
     return true;
   }
