@@ -114,6 +114,10 @@ export interface ObservedContainer {
   /** Clock.now() when the present state (with this startedAt) was first seen by this process. */
   stateSinceMs: number;
   hostPorts: readonly HostPort[];
+  /** Why it does not run although the device means to: the device's own word (a kubelet's reason where it has one) and sentence. */
+  waiting?: { readonly reason: string; readonly message: string };
+  /** True where the account can list nothing: it is only what the vendor has answered to our own commands. */
+  unverified?: boolean;
   /** The vendor's own configuration, in the backend's own form; only its Planner reads it. */
   config: unknown;
 }
@@ -167,6 +171,8 @@ export interface InFlight {
   sentAtMs: number;
   /** Its timeout has passed without a reply; a barrier decides (G5). */
   overdue: boolean;
+  /** How far the device is, where the vendor tells; percent in steps of 10. A Container event tells of each change. */
+  progress?: { stage: "Downloading" | "Unpacking" | "Starting"; percent?: number };
 }
 
 /** What a command does. One command is one effect at the vendor. */
@@ -220,7 +226,7 @@ export type SessionEvent =
   | { type: "SlotFree" };
 
 /**
- * Where the vendor has no list (Planner.rentals): an object whose rentals are to be looked up, and what is known of them.
+ * Where the vendor has no list (Planner.rentals), or an account may not have it (Planner.claims): an object whose rentals are to be looked up, and what is known of them.
  * An object's rentals are numbered from 1, and each number stands for an id that can be computed again from the names alone.
  */
 export interface Claim {
@@ -231,6 +237,10 @@ export interface Claim {
   recorded?: { externalId: string; attempt: number; startedAt?: string };
   /** The journalled operation, if one is open. */
   operation?: { id: string; attempt: number };
+  /** Name on the device that the object's container would have (Planner.claims). */
+  containerName?: string;
+  /** status.external.id (Planner.claims). */
+  recordedId?: string;
 }
 
 /** A device's session: its inventory and its single command slot. */
@@ -449,6 +459,17 @@ export interface Planner {
   readonly capabilities: readonly Capability[];
   /** True where two containers of one name can exist, so that a new one can be made before the old one stops. */
   readonly coexistence: boolean;
+  /** True where a container exists only while it is to run: `stop` removes it, to start is to create, and a restart is both. */
+  readonly stopsByRemoval?: boolean;
+  /** True where the session has to know which objects are on the device (Claim). */
+  readonly claims?: boolean;
+  /** Name on the device of an object without spec.name. Absent: the object's own. */
+  containerName?(names: { owner: string; namespace: string; name: string }): string;
+  /**
+   * Whether a part of the container's configuration can neither be read back nor is known to this process: then a changed hash is a
+   * difference (path "spec"), which `update` mends by sending every such part. Absent: never.
+   */
+  conceals?(observed: ObservedContainer): boolean;
   /** True where the device restarts ended processes by restartPolicy itself. */
   readonly restartsByItself: boolean;
   /** True where a container without our marker under the wanted name is a conflict although the vendor allows it. */

@@ -8,6 +8,7 @@ export type WorkloadReason =
   | "CreateContainerConfigError"
   | "CreateContainerError"
   | "RunContainerError"
+  | "CrashLoopBackOff"
   | "ErrImagePull"
   | "ErrImageNeverPull"
   | "InvalidImageName"

@@ -3,12 +3,14 @@
  * contract stands in contract.ts, the closed union of failures in errors.ts.
  */
 import type { Backend, BackendDeps, BackendType } from "./contract.ts";
+import { createAlponBackend } from "./alpon/index.ts";
 import { createHiveonBackend } from "./hiveon/index.ts";
 import { createKantoBackend } from "./kanto/index.ts";
 
 /** Vendors that this version can talk to. */
 const BACKENDS: Readonly<Partial<Record<BackendType, (deps: BackendDeps) => Backend>>> = {
   kanto: createKantoBackend,
+  alpon: createAlponBackend,
   hiveon: createHiveonBackend,
 };
 

@@ -27,7 +27,7 @@ export async function registerControllers(runtime: Runtime, signal: AbortSignal)
   const backends = createBackends({
     clock,
     log,
-    metrics: metrics.forBackends(["kanto", "hiveon"]),
+    metrics: metrics.forBackends(["kanto", "hiveon", "alpon"]),
     fence: options.readOnly ? { valid: () => false } : election.fence,
     observeFence: election.fence,
     random: Math.random,

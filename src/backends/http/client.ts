@@ -67,6 +67,8 @@ export interface HttpRequest {
   /** Streams the body of a 2xx; the answer then has neither json nor text. A throw ends the request as Broken. */
   onData?: (chunk: Buffer) => void;
   onHead?: (status: number, contentType: string) => void;
+  /** Its answer may take minutes: once its head is here it is not counted among the requests under way, and has a connection beside theirs. */
+  isLong?: boolean;
   /** Ends the wait for a turn, or the request. */
   signal?: AbortSignal;
 }
@@ -100,6 +102,8 @@ const DEFAULTS = {
   maxRetryAfterMs: 600_000,
 };
 const JSON_TYPES = ["application/json"];
+/** Room for long answers beside the requests that are counted; connections are opened as they are needed. */
+const LONG_CONNECTIONS = 256;
 
 export class HttpClient {
   /** Scheme, host and port. */
@@ -137,7 +141,11 @@ export class HttpClient {
     if (release === undefined) return this.#neverBegun();
     try {
       const dispatcher = this.#dispatcher;
-      const result = await this.#exchange(dispatcher, request, signal);
+      const result = await this.#exchange(
+        dispatcher,
+        request.isLong === true ? freeing(request, release) : request,
+        signal,
+      );
       if (result.kind === "Broken" && result.status === undefined && !signal.aborted) this.#replace(dispatcher);
       return this.#judge(request, result);
     } finally {
@@ -219,7 +227,7 @@ export class HttpClient {
     const streamed = request.onData !== undefined && ok;
     const json = parseJson(text);
     const type = (headerOf(headers, "content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
-    if (ok && (text !== "" || streamed) && !isAcceptable(type, request.accept ?? JSON_TYPES))
+    if (ok && status !== 204 && (text !== "" || streamed) && !isAcceptable(type, request.accept ?? JSON_TYPES))
       return {
         kind: "Broken",
         status,
@@ -248,8 +256,24 @@ export class HttpClient {
 
   #connect(): Dispatcher {
     const { tls, limits, connectTimeoutMs = DEFAULTS.connectTimeoutMs, env = process.env } = this.#options;
-    return createDispatcher(this.origin, tls, { connections: limits.concurrency, connectTimeoutMs, env });
+    return createDispatcher(this.origin, tls, {
+      connections: limits.concurrency + LONG_CONNECTIONS,
+      connectTimeoutMs,
+      env,
+    });
   }
+}
+
+/** A request that gives its turn back with the head of its answer. */
+function freeing(request: HttpRequest, release: () => void): HttpRequest {
+  const { onHead } = request;
+  return {
+    ...request,
+    onHead: (status, contentType) => {
+      release();
+      onHead?.(status, contentType);
+    },
+  };
 }
 
 /** `application/problem+json` is JSON, too. */

@@ -158,7 +158,13 @@ function fromPlan(scope: Scope, plan: Plan): Verdict {
   const steady = plan.step.type === "None" || (plan.step.type === "Wait" && plan.step.reason === "Observing");
   if (!steady && !isSuspended(scope)) return fromStep(scope, plan.step, plan);
   if (isStoppedByAbsence(scope, plan))
-    return { ready: { status: "True", reason: "Stopped", message: "stopped as specified: nothing is rented" } };
+    return {
+      ready: {
+        status: "True",
+        reason: "Stopped",
+        message: `stopped as specified: ${scope.target?.planner.rentals === undefined ? "nothing runs" : "nothing is rented"}`,
+      },
+    };
   if (plan.primary === undefined)
     return isSuspended(scope)
       ? { ready: { status: "False", reason: "Progressing", message: "not on the device; suspended" } }
@@ -206,8 +212,26 @@ function stepMessage(step: Step): string | undefined {
   return step.type === "Wait" || step.type === "Reject" ? step.message : undefined;
 }
 
+/** In the device's own words how far it is. */
+function fromProgress({ stage, percent }: NonNullable<Scope["progress"]>): Verdict {
+  switch (stage) {
+    case "Downloading":
+      return progressing(
+        `the device downloads the image${percent === undefined ? "" : `: ${percent} %`}`,
+        "PullingImage",
+      );
+    case "Unpacking":
+      return progressing("the device unpacks the image", "PullingImage");
+    case "Starting":
+      return progressing("the device starts the container", "Creating");
+    default:
+      return stage satisfies never;
+  }
+}
+
 /** Reconciling's reason for what is being done or waited for. */
 function fromStep(scope: Scope, step: Step, plan: Plan): Verdict {
+  if (scope.progress !== undefined) return fromProgress(scope.progress);
   switch (step.type) {
     case "Wait":
       return fromWait(scope, step, plan);

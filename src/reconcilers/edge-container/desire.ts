@@ -26,6 +26,7 @@ export async function desire(scope: Scope, planner: Planner, env: Environment): 
   }
   const desired = {
     ...desiredContainer(scope.object, scope.settings.desiredState, resolved.env, keys.decryption),
+    name: nameOnDevice(scope.object, planner, env.options.ownerId),
     ...extra.values,
   };
   scope.desired = desired;
@@ -115,6 +116,12 @@ export function strategyProblems(spec: EdgeContainerSpec, planner: Planner): Fie
   return rollbackOnFailure === true
     ? [refuse("rollbackOnFailure", `${planner.type} keeps no old container: leave rollbackOnFailure out`)]
     : [];
+}
+
+/** spec.name, else what the backend makes of the object's own. Pure. */
+export function nameOnDevice({ spec, metadata }: EdgeContainer, planner: Planner, owner: string): string {
+  const { namespace = "", name } = metadata;
+  return spec.name ?? planner.containerName?.({ owner, namespace, name }) ?? name;
 }
 
 /** Pure. Without an image (Observe) the reference is empty and never compared. */

@@ -39,9 +39,21 @@ export function syncedCondition(scope: Scope): ConditionInput {
     return unknown("the device cannot be observed now");
   if (scope.target.snapshot.connection === "Offline")
     return unknown("the device is offline; what is shown was last seen before");
-  const { plan } = scope;
+  const { plan, target } = scope;
+  if (plan.primary?.unverified === true)
+    return {
+      type: "Synced",
+      status: "Unknown",
+      reason: "ObserveUnsupported",
+      message: "this account cannot list containers: what runs is only known from the vendor's answers",
+    };
   if (isStoppedByAbsence(scope, plan))
-    return { type: "Synced", status: "True", reason: "InSync", message: "nothing is rented, as the spec says" };
+    return {
+      type: "Synced",
+      status: "True",
+      reason: "InSync",
+      message: `${target.planner.rentals === undefined ? "nothing runs" : "nothing is rented"}, as the spec says`,
+    };
   if (plan.primary === undefined)
     return { type: "Synced", status: "False", reason: "Drifted", message: "the container is not on the device" };
   if (plan.differences.length === 0 && plan.step.type === "None")

@@ -61,6 +61,7 @@ function judgeWorkload(reason: Extract<BackendFailure, { class: "WorkloadFailed"
       return { readyReason: "Rejected", stalledReason: "InvalidImageName" };
     case "ErrImageNeverPull":
       return { readyReason: "ErrImageNeverPull", waitingReason: "BackingOff", backoff: "Pull" };
+    case "CrashLoopBackOff":
     case "CreateContainerConfigError":
     case "CreateContainerError":
     case "RunContainerError":

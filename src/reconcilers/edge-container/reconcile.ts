@@ -90,6 +90,9 @@ async function reconcilePresent(
     if (scope.acceptance.accepted && target.snapshot.connection !== "Offline")
       acted = await act(scope, target, memory, env, context.log);
   }
+  const { inFlight } = scope.target?.session.snapshot() ?? {};
+  if (inFlight?.progress !== undefined && inFlight.commandId === memory.sent?.commandId)
+    scope.progress = inFlight.progress;
   noteRollout(scope, memory);
   const due = await report(scope, memory, env);
   if (acted.again && due === undefined) return 0;
@@ -144,7 +147,7 @@ function applyResolution(scope: Scope, resolution: Resolution, ownerId: string):
       break;
     case "Session": {
       const { planner, session, account, settleMs } = resolution;
-      const claim = planner.rentals === undefined ? undefined : claimOf(scope.object, ownerId);
+      const claim = claimOf(scope.object, planner, ownerId);
       scope.target = { planner, session, account, settleMs, snapshot: session.snapshot(claim) };
       break;
     }

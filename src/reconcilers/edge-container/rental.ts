@@ -1,13 +1,15 @@
 /** What is particular to objects whose containers are rentals: what their sessions look up, and what their status tells of the money. */
 import type { ConditionInput } from "../../controller/conditions.ts";
 import { formatTime } from "../../controller/conditions.ts";
-import type { Claim, ObservedContainer } from "../../backends/contract.ts";
+import type { Claim, ObservedContainer, Planner } from "../../backends/contract.ts";
 import type { EdgeContainer, EdgeContainerStatus } from "../../crds/edge-container.ts";
 import type { Plan } from "./plan/types.ts";
+import { nameOnDevice } from "./desire.ts";
 import type { Scope } from "./scope.ts";
 
-/** Whose rentals the session is to look up, and what is recorded of them. */
-export function claimOf(object: EdgeContainer, owner: string): Claim {
+/** Whose containers or rentals the session is to look up, and what is recorded of them; undefined where it lists all by itself. */
+export function claimOf(object: EdgeContainer, planner: Planner, owner: string): Claim | undefined {
+  if (planner.rentals === undefined && planner.claims !== true) return undefined;
   const { metadata, status } = object;
   const { external, operation, state } = status ?? {};
   const startedAt = state?.running?.startedAt;
@@ -20,6 +22,10 @@ export function claimOf(object: EdgeContainer, owner: string): Claim {
     }),
     ...(operation !== undefined &&
       operation.type !== "Restart" && { operation: { id: operation.id, attempt: operation.attempt } }),
+    ...(planner.claims === true && {
+      containerName: nameOnDevice(object, planner, owner),
+      ...(external !== undefined && object.spec.managementPolicy !== "Observe" && { recordedId: external.id }),
+    }),
   };
 }
 
@@ -70,6 +76,6 @@ export function isStoppedByAbsence(scope: Scope, plan: Plan): boolean {
     plan.primary === undefined &&
     plan.step.type === "None" &&
     settings.desiredState === "Stopped" &&
-    target?.planner.rentals !== undefined
+    (target?.planner.rentals !== undefined || target?.planner.stopsByRemoval === true)
   );
 }

@@ -120,7 +120,7 @@ function announce(
 }
 
 /** Reasons of Reconciling whose begin is an event. */
-const WORK: ReadonlySet<string> = new Set(["Updating", "Recreating", "Swapping", "Removing"]);
+const WORK: ReadonlySet<string> = new Set(["PullingImage", "Updating", "Recreating", "Swapping", "Removing"]);
 
 /** What an object waits for is said once, when the wait begins or its reason changes. */
 function announceWaits(

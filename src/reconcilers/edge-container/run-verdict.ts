@@ -16,8 +16,10 @@ export function fromRunState(scope: Scope, primary: ObservedContainer): Verdict 
     case "Running":
       if (wanted === "Stopped" || wanted === "Paused")
         return is("False", "Progressing", `running, ${wanted.toLowerCase()} is wanted`);
-      return scope.runs?.settled === false
-        ? is("False", "Progressing", "running; waiting for minReadySeconds to pass")
+      if (scope.runs?.settled === false)
+        return is("False", "Progressing", "running; waiting for minReadySeconds to pass");
+      return primary.unverified === true
+        ? is("True", "RunningUnverified", "the vendor has said that it runs; this account cannot list what does")
         : is("True", "Running", "running as specified");
     case "Paused":
       return wanted === "Paused"
@@ -32,10 +34,28 @@ export function fromRunState(scope: Scope, primary: ObservedContainer): Verdict 
       return wanted === "Stopped" ? is("True", "Stopped", "stopped as specified") : exited(scope, primary);
     case "Dead":
     case "Unknown":
-      return is("False", "Progressing", `the device reports ${primary.state}`);
+      return primary.waiting === undefined
+        ? is("False", "Progressing", `the device reports ${primary.state}`)
+        : waiting(primary.waiting);
     default:
       return primary.state satisfies never;
   }
+}
+
+/** The kubelet's reasons are reasons of Ready, too. */
+const WAITING_REASONS: ReadonlySet<string> = new Set([
+  "CrashLoopBackOff",
+  "ImagePullBackOff",
+  "ErrImageNeverPull",
+  "CreateContainerConfigError",
+  "CreateContainerError",
+  "RunContainerError",
+]);
+
+/** The device goes on trying: nothing is sent, and nothing is settled. */
+function waiting({ reason, message }: NonNullable<ObservedContainer["waiting"]>): Verdict {
+  const ready = { status: "False" as const, reason: WAITING_REASONS.has(reason) ? reason : "Progressing" };
+  return { ready: { ...ready, message: `${reason}: ${message}; the device goes on trying` } };
 }
 
 function observedAsWanted(primary: ObservedContainer): "Running" | "Stopped" | "Paused" {

@@ -8,6 +8,7 @@ import type {
   DeviceSession,
   DeviceSnapshot,
   FieldProblem,
+  InFlight,
   Planner,
 } from "../../backends/contract.ts";
 import type { BackendFailure } from "../../backends/errors.ts";
@@ -68,6 +69,8 @@ export interface Scope {
   rolloutSinceMs?: number;
   /** This spec failed and was rolled back, or is about to be (status.failed). */
   failed?: FailedSpec;
+  /** How far the device is with this object's own command, where it tells. */
+  progress?: NonNullable<InFlight["progress"]>;
   deletion?: { message: string };
   restartRequest?: string;
 }

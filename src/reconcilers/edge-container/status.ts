@@ -32,6 +32,7 @@ export function computeStatus(scope: Scope): EdgeContainerStatus {
   const since = rentedSince(scope, primary);
   if (since !== undefined) status.rentedSince = since;
   if (scope.operation !== undefined) status.operation = scope.operation;
+  if (scope.progress !== undefined) status.progress = scope.progress;
   const backoff = backoffOf(scope);
   if (backoff !== undefined) status.backoff = backoff;
   if (scope.failed !== undefined) status.failed = scope.failed;
@@ -177,6 +178,8 @@ function stateOf(scope: Scope, primary: ObservedContainer): ContainerState {
         : { terminated: terminatedOf(primary) };
     case "Dead":
     case "Unknown":
+      if (primary.waiting !== undefined)
+        return { waiting: { reason: text(primary.waiting.reason, 128), message: text(primary.waiting.message, 1024) } };
       return { waiting: { reason: primary.state, message: `the device reports ${primary.state}` } };
     default:
       return primary.state satisfies never;

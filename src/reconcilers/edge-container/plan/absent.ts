@@ -14,6 +14,7 @@ export function planAbsent(input: PlanInput): Step {
       reason: "Observing",
       message: "no such container on the device; managementPolicy Observe never creates one",
     };
+  if (input.planner.stopsByRemoval === true && input.desired.state === "Stopped") return { type: "None" };
   const holder = nameHolder(input);
   if (holder !== undefined)
     return isLeaving(input, holder)

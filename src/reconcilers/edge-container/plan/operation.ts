@@ -3,6 +3,7 @@
  * is looked up, never assumed. Answers undefined when the entry no longer decides anything, so that the level-based rules go on.
  */
 import type { ObservedContainer } from "../../../backends/contract.ts";
+import { openOperation } from "./absent.ts";
 import { findOurs } from "./ours.ts";
 import { carriesMarkerOf } from "./ownership.ts";
 import { asStep, start } from "./run-state.ts";
@@ -48,6 +49,8 @@ export function settleCreate(input: PlanInput, { entry, progress }: OpenOperatio
 /** A restart is done when a run newer than the one it was to end has begun; so a crash in between never restarts twice. */
 function continueRestart(input: PlanInput, { entry }: OpenOperation): Step | undefined {
   const { primary } = findOurs(input);
+  if (primary === undefined && input.desired.state === "Running" && input.planner.stopsByRemoval === true)
+    return { type: "Create", operation: openOperation(input, "Create") };
   if (primary === undefined || input.desired.state !== "Running") return { type: "Close" };
   if (primary.startedAt !== undefined && primary.startedAt !== entry.oldRunStartedAt) return { type: "Close" };
   if (entry.generation !== input.generation && overtaken(input, primary)) return { type: "Close" };

@@ -9,6 +9,7 @@ import { continueOperation, settleCreate } from "./operation.ts";
 import { findOurs } from "./ours.ts";
 import { planPresent } from "./present.ts";
 import { planRental, planRentalRemoval } from "./rental.ts";
+import { mayEqual } from "../standing.ts";
 import { asStep } from "./run-state.ts";
 import { fits } from "./swap-pair.ts";
 import type { Plan, PlanInput, Step } from "./types.ts";
@@ -87,7 +88,8 @@ function isUnfinished(input: PlanInput, primary: ObservedContainer, duplicates: 
 }
 
 function diffOf(input: PlanInput, primary: ObservedContainer): readonly Difference[] {
-  const differences = input.planner.diff(input.desired, primary, input.memory.applied?.paths ?? []);
+  const seen = input.planner.diff(input.desired, primary, input.memory.applied?.paths ?? []);
+  const differences = [...seen, ...concealed(input, primary)];
   if (input.policy.managementPolicy !== "Observe") return differences;
   // Observe without an image or a name of its own has no wish about them.
   return differences.filter(
@@ -96,11 +98,20 @@ function diffOf(input: PlanInput, primary: ObservedContainer): readonly Differen
   );
 }
 
+/** What can neither be seen nor was sent by this process is known by the hash that was rolled out, or that the container was made with. */
+function concealed(input: PlanInput, primary: ObservedContainer): readonly Difference[] {
+  if (input.policy.managementPolicy === "Observe" || input.planner.conceals?.(primary) !== true) return [];
+  const known = input.memory.applied?.hash ?? primary.marker?.hash ?? "";
+  if (known !== "" && mayEqual(known, input.hash)) return [];
+  return [{ path: "spec", desired: "as it is now", observed: "not known, or as it was before", effect: "Update" }];
+}
+
 /** The container of a spec that was rolled out is not on the device any more: somebody removed it. */
 function missing(input: PlanInput): readonly Difference[] {
   const { desired, memory, policy } = input;
   if (policy.managementPolicy === "Observe" || memory.applied === undefined || memory.operation !== undefined)
     return [];
+  if (input.planner.stopsByRemoval === true && desired.state === "Stopped") return [];
   return [{ path: "desiredState", desired: desired.state, observed: "Removed", effect: "Recreate" }];
 }
 

@@ -32,6 +32,9 @@ export function planPresent(
   const [double] = duplicates;
   if (double !== undefined)
     return { step: blocked(input, primary, double) ?? asStep(planner.remove(double, policy.stop)) };
+  // What is removed to stop it need not be changed before.
+  if (planner.stopsByRemoval === true && input.desired.state === "Stopped")
+    return { step: planRunState(input, primary) };
   const report = policy.driftPolicy === "Report";
   if (!(report && comparison.drifted) && comparison.rolledBack !== true) {
     const change = planChange(input, primary, comparison.differences);
@@ -71,6 +74,8 @@ function replace(input: PlanInput, primary: ObservedContainer, differences: read
   const { planner, policy, desired } = input;
   const held = desired.state === "Running" && isLive(primary) ? portHolder(input, primary.externalId) : undefined;
   if (held !== undefined) return { type: "Wait", reason: "PortConflict", message: held.message };
+  // Two of them would be in each other's way: the old one goes first.
+  if (planner.stopsByRemoval === true) return asStep(planner.remove(primary, policy.stop));
   const { externalId: oldExternalId } = primary;
   // Where nothing runs there is nothing to go back to.
   const swaps = policy.updateStrategy === "Swap" && desired.state === "Running" && primary.state === "Running";
