@@ -44,15 +44,23 @@ export type AlponError = keyof typeof TEXTS;
 const fold = (text: string): string => text.trim().replaceAll(/\s+/g, " ").toLowerCase();
 const BY_TEXT: ReadonlyMap<string, AlponError> = new Map(
   // Of two codes with one sentence the first stands.
-  (Object.keys(TEXTS) as AlponError[]).toReversed().map((code) => [fold(TEXTS[code]), code]),
+  Object.keys(TEXTS)
+    .filter(isCode)
+    .toReversed()
+    .map((code) => [fold(TEXTS[code]), code]),
 );
+
+function isCode(text: string): text is AlponError {
+  return Object.hasOwn(TEXTS, text);
+}
 
 /** The error that a text is, if it is the vendor's sentence or code; a sentence in a longer text counts. */
 export function errorOfText(text: string): AlponError | undefined {
   const folded = fold(text);
   const exact = BY_TEXT.get(folded);
   if (exact !== undefined) return exact;
-  if (Object.hasOwn(TEXTS, text.trim())) return text.trim() as AlponError;
+  const word = text.trim();
+  if (isCode(word)) return word;
   for (const [sentence, code] of BY_TEXT) if (folded.includes(sentence)) return code;
   return undefined;
 }
@@ -66,7 +74,7 @@ export function errorIn(body: unknown, codeKeys: readonly string[], message: str
   if (isObject(body))
     for (const key of codeKeys) {
       const code = textAt(body, key);
-      if (code !== undefined && Object.hasOwn(TEXTS, code)) return code as AlponError;
+      if (code !== undefined && isCode(code)) return code;
     }
   return errorOfText(message);
 }

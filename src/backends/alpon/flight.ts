@@ -69,13 +69,13 @@ async function write(
   secrets: readonly string[],
 ): Promise<Written> {
   const stop = new AbortController();
-  let last: { ok: true } | { ok: false; event: JsonObject; message: string } | undefined;
+  const heard: { last?: { ok: true } | { ok: false; event: JsonObject; message: string } } = {};
   let events = 0;
   let cancel = (): void => undefined;
   const decoder = new StreamDecoder({
     malformed: () => host.malformed("Stream"),
     object: (event) => {
-      if (last !== undefined) return;
+      if (heard.last !== undefined) return;
       events += 1;
       const message = textAt(event, "message") ?? textAt(event, "detail") ?? "";
       switch (textAt(event, "status")?.toLowerCase()) {
@@ -87,10 +87,10 @@ async function write(
         case "running":
           return host.progress({ stage: "Starting" });
         case "success":
-          last = { ok: true };
+          heard.last = { ok: true };
           break;
         case "fail":
-          last = { ok: false, event, message };
+          heard.last = { ok: false, event, message };
           break;
         default:
           host.malformed("Event");
@@ -117,8 +117,7 @@ async function write(
   });
   cancel();
   decoder.end();
-  // TypeScript does not see that callbacks have set it.
-  const word = last as { ok: true } | { ok: false; event: JsonObject; message: string } | undefined;
+  const word = heard.last;
   if (word?.ok === true) return { end: "Success" };
   if (word?.ok === false) {
     const error = errorIn(word.event, host.dialect.codeKeys, word.message);

@@ -58,6 +58,8 @@ export interface SessionDeps {
 
 /** After a device could not be reached it is left alone for one poll, then two, then four, up to so many. */
 const LONGEST_ABSENCE_POLLS = 20;
+/** After so many looks in a row without an answer, what was seen before is no ground to act upon. */
+const STALE_AFTER_LOOKS = 3;
 
 export class AlponSession implements DeviceSession {
   readonly targetKey: string;
@@ -88,6 +90,8 @@ export class AlponSession implements DeviceSession {
   #reading: Promise<boolean> | undefined;
   #next: Promise<boolean> | undefined;
   #isAsked = false;
+  /** Looks in a row that gave nothing. */
+  #failedLooks = 0;
   #timer: unknown;
 
   constructor(options: SessionOptions, deps: SessionDeps) {
@@ -325,6 +329,7 @@ export class AlponSession implements DeviceSession {
     if (!(await this.#readContainers()) || this.#closing.signal.aborted) return false;
     const isAway = this.#isOffline || this.#deps.clock.monotonic() < this.#absentUntil;
     this.#syncCount += 1;
+    this.#failedLooks = 0;
     const isNews = !this.#isSynced || this.#isAsked || (this.#connection !== "Connected") !== isAway;
     this.#isSynced = true;
     this.#isAsked = false;
@@ -421,9 +426,11 @@ export class AlponSession implements DeviceSession {
     });
   }
 
-  /** Nothing is learned this time; what was known stays. */
+  /** Nothing is learned this time. What was known stays, but not for ever. */
   #doubt(message: string): false {
     this.#trouble ??= message;
+    this.#failedLooks += 1;
+    if (this.#failedLooks >= STALE_AFTER_LOOKS) this.#isSynced = false;
     this.#deps.log.debug({ target: this.targetKey, message }, "a look at the device gave nothing");
     return false;
   }

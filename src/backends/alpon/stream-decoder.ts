@@ -72,7 +72,7 @@ export class StreamDecoder {
       const head = this.#head.trimStart();
       const isData = head.startsWith("data:");
       // Brackets and commas of an array are framing, too. Anything else before a brace is no JSON: a comment, another field, garbage.
-      if (/^[\s[\],\u001E\uFEFF]*$/.test(isData ? head.slice("data:".length) : head)) {
+      if (isFraming(isData ? head.slice("data:".length) : head)) {
         this.#begin(isData);
         return;
       }
@@ -142,6 +142,11 @@ export class StreamDecoder {
     this.#lineHead = undefined;
     this.#events.malformed();
   }
+}
+
+/** Only what may stand before an object: space, an array's brackets and commas, the separator of RFC 7464, a byte order mark. */
+function isFraming(head: string): boolean {
+  return /^[\s[\],\uFEFF]*$/.test(head.replaceAll("\u001E", ""));
 }
 
 /** A comment or a field of server-sent events that is no data. */

@@ -47,6 +47,7 @@ export async function workOffRemovals(
     return 0;
   }
   env.slots.leave(target.session.targetKey, target.commandKey);
+  for (const removal of pending) announceRemoval(removal, target, env.options.ownerId);
   const snapshot = target.session.snapshot();
   if (!snapshot.synced || snapshot.connection === "Offline") return undefined;
   const sent = reviewSent(memory, target.session, snapshot, env.clock.monotonic());
@@ -83,6 +84,21 @@ export async function workOffRemovals(
     return done.size < pending.length ? 0 : undefined;
   }
   return undefined;
+}
+
+/** Where an account may have no list, a container whose object is gone is known by nothing but this record. */
+function announceRemoval(removal: PendingRemoval, { planner, session }: RemovalTarget, owner: string): void {
+  if (planner.claims !== true) return;
+  const { namespace, name, externalId, operationId } = removal;
+  const containerName = planner.containerName?.({ owner, namespace, name }) ?? name;
+  session.snapshot({
+    owner,
+    namespace,
+    name,
+    containerName,
+    ...(externalId !== undefined && { recordedId: externalId }),
+    ...(operationId !== undefined && { operation: { id: operationId, attempt: 1 } }),
+  });
 }
 
 /** Removals whose object exists again on the same device and is not being deleted. */
