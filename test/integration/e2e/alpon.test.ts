@@ -187,6 +187,28 @@ test("an account that cannot list says RunningUnverified, and deletes all the sa
   expect(device.made).toHaveLength(1);
 });
 
+test("an account that cannot list still removes, later and by another process, what was deleted while the device was away", async () => {
+  vendor.simulator.quirks.unlistable = 403;
+  const first = world.operator("--leader-elect=false");
+  await deploy("web", { deletion: { graceSeconds: 1 } });
+  await world.condition("web", "Ready", "True", "RunningUnverified");
+  device.online = false;
+  await world.condition("web", "DeviceReachable", "False", "Offline");
+  await world.delete("edgecontainers", "web");
+  await world.gone("edgecontainers", "web");
+  first.kill("SIGKILL");
+  await first.exit;
+  expect((await world.getDevice("a1"))?.status?.pendingRemovals).toHaveLength(1);
+  expect(books()).toHaveLength(1);
+  device.online = true;
+  world.operator("--leader-elect=false");
+  await world.until(
+    async () => ((await world.getDevice("a1"))?.status?.pendingRemovals ?? []).length === 0,
+    "the removal",
+  );
+  expect(books()).toEqual([]);
+});
+
 test("--read-only looks and changes nothing", async () => {
   world.operator("--read-only");
   await deploy("web");
