@@ -47,6 +47,8 @@ export interface DittoWorld extends ConformanceWorld {
 export interface ProcessOptions {
   /** May look actively without the fence: a leader that is read-only. */
   observes?: boolean;
+  /** Default 250 ms; how long a stream may be away without a word follows from it. */
+  probeTimeoutMs?: number;
   fence?: { held: boolean };
   credentials?: AccountCredentials;
   spec?: Partial<EdgeBackendSpec>;
@@ -201,7 +203,12 @@ function startProcess(url: string, number: number, options: ProcessOptions): Con
     fence: { valid: () => fence.held },
     ...(options.observes === true && { observeFence: { valid: () => true } }),
     random: Math.random,
-    timings: { observeIntervalMs: 500, probeTimeoutMs: 250, reconnectInitialMs: 20, reconnectMaxMs: 200 },
+    timings: {
+      observeIntervalMs: 500,
+      probeTimeoutMs: options.probeTimeoutMs ?? 250,
+      reconnectInitialMs: 20,
+      reconnectMaxMs: 200,
+    },
     processId: `process-${number}`,
   });
   const account = backend.connect(

@@ -164,7 +164,7 @@ describe("a twin that is not what the device is", () => {
 
 describe("the stream of changes", () => {
   test("that breaks is made anew without a word about the device, and nothing is missed", async () => {
-    const ours = await world.start();
+    const ours = world.startWith({ probeTimeoutMs: 5_000 });
     await synced(ours);
     const id = await succeed(ours, create());
     const before = ours.events.filter(({ type }) => type === "Connection").length;

@@ -143,7 +143,7 @@ describe("on a device that answers", () => {
     expect(lost.code).toBe(3);
     expect(json(lost)).toMatchObject({ result: "Unanswered", message: "no answer within 0.3 s" });
     expect(lost.stderr).toMatch(/is unknown: look with drayage kanto list before you repeat it, since a second create/);
-    expect(device.everCreated()).toHaveLength(1);
+    await until(() => device.everCreated().length === 1, "the container, perhaps after the waiting");
   });
 
   test("an answer that comes over a connection opened meanwhile counts; the operation is not sent again", async () => {
