@@ -13,6 +13,8 @@ import { readUsage, type UsageProblem } from "./usage.ts";
 export interface MeteringHost {
   /** This process may observe, the device is there, and nothing of ours is with the daemon or about to be. */
   calm(): boolean;
+  /** This process may observe, the device is reached, no command of ours is with the daemon, and few messages wait there. */
+  room(): boolean;
   /** Sends the request; a frequency of 0 ends the reports. @returns undefined if nothing left this process. */
   send(frequencySeconds: number): SentRequest | undefined;
   /** Finds out whether the device still answers; what it answers proves what became of earlier messages. */
@@ -88,10 +90,10 @@ export class Metering {
     this.#disarm();
   }
 
-  /** The end of the session. With `farewell` the device leaves: it is told to stop, unless it is busy with something of ours. */
+  /** The end of the session. With `farewell` the device leaves: it is told to stop, unless it carries out a command of ours. */
   close(farewell: boolean): void {
     const asked = this.#open !== undefined || this.#agreed !== 0;
-    if (farewell && asked && this.#host.calm()) this.#host.send(0);
+    if (farewell && asked && this.#host.room()) this.#host.send(0);
     this.away();
     this.#wanted = 0;
     this.#report = NOTHING;

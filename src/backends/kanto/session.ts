@@ -188,6 +188,7 @@ export class KantoSession implements DeviceSession {
     this.#sync = this.#createSync();
     this.#metering = new Metering(clock, options.probeTimeoutMs, {
       calm: () => this.#isCalm(),
+      room: () => this.#hasRoomForLastWord(),
       send: (frequencySeconds) => this.#requestReports(frequencySeconds),
       probe: () => void (this.#online && watchful.valid() && this.#presence.probe(true)),
       container: (externalId) => this.#inventory.get(externalId),
@@ -559,6 +560,12 @@ export class KantoSession implements DeviceSession {
     const ready = this.#online && !this.#closed && this.#synced && this.#presence.believed === "Connected";
     const idle = this.#slot.flight === undefined && !this.#sync.pending && this.#outbox.idle;
     return ready && idle && this.#watchful.valid();
+  }
+
+  /** One more message does not harm: no command of ours is with the daemon, and few messages wait. */
+  #hasRoomForLastWord(): boolean {
+    const idle = this.#online && this.#slot.flight === undefined && this.#watchful.valid();
+    return idle && this.#outbox.hasRoom(Number.POSITIVE_INFINITY);
   }
 
   #requestReports(frequencySeconds: number): SentRequest | undefined {

@@ -88,11 +88,14 @@ describe("a device that is asked to report", () => {
       desired: desired(world.image("slow")),
       marker: MARKER,
     });
+    await until(() => process.session.snapshot().inFlight?.kind === "Create", "the command under way");
     optIn(process);
     expect(process.session.snapshot().inFlight?.kind).toBe("Create");
     await making;
     await until(() => requests().length === 1, "the request");
-    const operations = world.device.commands().map(({ operation }) => operation);
+    const heard = () => world.device.commands().map(({ operation }) => operation);
+    await until(() => heard().includes("request"), "the request at the device");
+    const operations = heard();
     expect(operations.indexOf("request")).toBeGreaterThan(operations.indexOf("createWithConfig"));
   });
 
