@@ -24,7 +24,7 @@ import { pathOf, type AlponDialect } from "./dialect.ts";
 import { errorIn } from "./errors-table.ts";
 import { runCreate, runRemove, runUpdate, type FlightHost } from "./flight.ts";
 import { Inventory } from "./inventory.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../pause.ts";
 import { readIds, readList, readOnline } from "./wire.ts";
 
 export interface SessionOptions {

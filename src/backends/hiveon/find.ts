@@ -6,7 +6,7 @@ import type { Claim } from "../contract.ts";
 import type { FlightHost } from "./flight.ts";
 import type { Ledger, Rental } from "./ledger.ts";
 import type { Look } from "./lookup.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../pause.ts";
 import type { DeploymentStatus } from "./wire.ts";
 
 /** A vendor's "no" counts after so many of them. */

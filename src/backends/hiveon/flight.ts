@@ -8,7 +8,7 @@ import { judgeWrite } from "../http/failures.ts";
 import { isObject, textAt } from "../guards.ts";
 import type { Ledger, Rental } from "./ledger.ts";
 import type { Look } from "./lookup.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../pause.ts";
 import type { SessionDeps, SessionOptions } from "./session.ts";
 import { secretsOf, startBody, START_PATH, STOP_BODY, stopPath, type DeploymentStatus } from "./wire.ts";
 

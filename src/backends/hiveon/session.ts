@@ -23,7 +23,7 @@ import { Ledger, type Rental } from "./ledger.ts";
 import { lookByDeploymentId, lookByExternalId, type Look, type Send } from "./lookup.ts";
 import { runCreate, runStop, type FlightHost } from "./flight.ts";
 import { ABSENT_READS, lookUp, settled, verifyLookup } from "./find.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../pause.ts";
 import type { DeploymentStatus } from "./wire.ts";
 
 export interface SessionOptions {

@@ -1,4 +1,4 @@
-import type { BackendClock } from "../contract.ts";
+import type { BackendClock } from "./contract.ts";
 
 /** Resolves after `ms`, or as soon as the signal aborts. */
 export function pause(clock: BackendClock, ms: number, signal: AbortSignal): Promise<void> {
