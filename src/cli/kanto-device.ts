@@ -87,7 +87,9 @@ export async function inventoryOf(
   const timer = setTimeout(
     () =>
       stop(
-        `the device did not list its containers within ${timeoutMs / 1000} s: ${session.snapshot().message ?? "no answer"}`,
+        session.snapshot().lastSeenMs === undefined
+          ? `nothing was heard of ${target.thingId} within ${timeoutMs / 1000} s: is it on and connected to this broker, and is --thing right (and --topic-prefix, where a bridge adds one)?`
+          : `the device did not list its containers within ${timeoutMs / 1000} s: ${session.snapshot().message ?? "no answer"}`,
       ),
     timeoutMs,
   );

@@ -234,8 +234,9 @@ export async function callOf(operation: OperationName, values: CallValues): Prom
   }
   const parsed = parseCall(operation, values.container, whole ?? valueOf(operation, values));
   if ("call" in parsed) return parsed.call;
-  const needs =
-    OPERATIONS[operation].of === "container" && values.container === undefined ? " (option --container)" : "";
+  let needs = OPERATIONS[operation].of === "container" && values.container === undefined ? " (option --container)" : "";
+  if (whole === undefined && (operation === "create" || operation === "createWithConfig") && values.image === undefined)
+    needs = " (option --image)";
   throw new UsageError(`${operation} was not sent: ${parsed.problems.join("; ")}${needs}`);
 }
 

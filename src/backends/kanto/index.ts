@@ -66,6 +66,8 @@ function validateBackend(spec: EdgeBackendSpec): FieldProblem[] {
       ? "https:// (or http://) host, with the path before /api/2 if there is one"
       : BROKERS;
     problems.push(problem("kanto.url", "Invalid", `write ${schemes}`));
+  } else if (isDitto(kanto) && /\/api\/2\/*$/.test(new URL(kanto.url).pathname)) {
+    problems.push(problem("kanto.url", "Invalid", "leave /api/2 out: the url ends before it"));
   } else if (new URL(kanto.url).username !== "" || new URL(kanto.url).password !== "") {
     problems.push(problem("kanto.url", "Invalid", "a url holds no credentials: use spec.credentialsSecretRef"));
   } else if (spec.tls !== undefined && !/^(mqtts|wss|https):/.test(kanto.url)) {

@@ -32,6 +32,9 @@ const TLS_HINTS: Readonly<Record<string, string>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS on this port: is the url's scheme right?",
 };
 
+/** How mqtt-packet's parser begins its complaints about bytes that are no MQTT; they have no code. */
+const PARSER_TEXT = /^(Invalid|Malformed|Cannot parse|Unknown property|Unsupported protocol|Packet must)\b/;
+
 const NETWORK_HINTS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there (connection refused)",
   ENOTFOUND: "its host name cannot be resolved",
@@ -69,9 +72,16 @@ export function classifyConnectError(endpoint: string, error: unknown): Connecti
     return failure("TLSFailed", `${TLS_HINTS[code] ?? tlsText(message)} (${code})`);
   }
   const hint = code === undefined ? undefined : NETWORK_HINTS[code];
-  if (hint !== undefined) return failure("ConnectionFailed", hint);
+  if (hint !== undefined) {
+    const cut = code === "ECONNRESET" || code === "EPIPE";
+    const port = cut && /^(mqtts|wss):/.test(endpoint) ? ": is this a port for TLS, and the url's scheme right?" : "";
+    return failure("ConnectionFailed", `${hint}${port}`);
+  }
   if (message === "connack timeout")
     return failure("ConnectionFailed", "it accepts the connection but does not answer MQTT");
+  if (PARSER_TEXT.test(message)) {
+    return failure("ConnectionFailed", `what answers there does not speak MQTT: is the url's port right? (${message})`);
+  }
   return failure("ConnectionFailed", message);
 }
 

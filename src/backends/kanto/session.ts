@@ -124,6 +124,8 @@ export class KantoSession implements DeviceSession {
   #unfenced = 0;
   readonly #watchful: WriteFence;
   #problem: string | undefined;
+  /** The last obstacle to the inventory that was told. It says nothing of whether the device is there. */
+  #stuck: string | undefined;
 
   constructor(options: SessionOptions, deps: SessionDeps) {
     const { clock } = deps;
@@ -181,6 +183,7 @@ export class KantoSession implements DeviceSession {
       online: () => this.#online,
       synced: () => this.#complete,
       problem: () => this.#problem,
+      stuck: () => this.#stuck !== undefined && this.#problem === this.#stuck,
       brokerMessage: () => deps.brokerMessage(),
       changed: (state) => this.#emit({ type: "Connection", state }),
       stillInFlight: () => (this.#link.traits.confirmedByReply === true ? undefined : this.#runner.doubt()),
@@ -471,6 +474,7 @@ export class KantoSession implements DeviceSession {
 
   #onStuck(message: string): void {
     this.#problem = message;
+    this.#stuck = message;
     this.#deps.log.warn({ target: this.targetKey }, message);
     this.#standing.show();
     // Nothing else tells that the inventory is not to be had.

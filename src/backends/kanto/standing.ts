@@ -3,12 +3,18 @@ import type { BackendClock, ConnectionState } from "../contract.ts";
 import type { Presence } from "./presence.ts";
 import type { Slot } from "./slot.ts";
 
+/** What cannot be told apart from outside: a device that is off, and one that is called by a wrong name. */
+const NEVER_HEARD =
+  "the device does not answer, and has not been heard since Drayage listens: is it on and connected, and are its thingId, tenant and topic prefixes right?";
+
 export interface StandingHost {
   /** Subscribed on an open connection. */
   online(): boolean;
   synced(): boolean;
   /** What is wrong beyond silence, if anything. */
   problem(): string | undefined;
+  /** The problem is about the inventory alone: it does not explain a silence. */
+  stuck(): boolean;
   brokerMessage(): string;
   changed(state: ConnectionState): void;
   /** A command has been in flight for another while. */
@@ -47,12 +53,13 @@ export class Standing {
     const { flight } = this.#slot;
     const problem = this.#host.problem();
     if (!this.#host.online()) return problem ?? this.#host.brokerMessage();
-    if (problem !== undefined) return problem;
+    const silent = this.#presence.believed === "Offline";
+    if (problem !== undefined && !(silent && this.#host.stuck())) return problem;
     if (flight?.overdue === true) {
       const since = new Date(flight.sentAtMs).toISOString();
       return `the ${flight.command.kind.toLowerCase()} that was sent at ${since} was not answered in time: the device may still be at it, and nothing else is sent until it answers something or connects anew`;
     }
-    if (this.#presence.believed === "Offline") return "the device does not answer";
+    if (silent) return this.#presence.lastSeenMs === undefined ? NEVER_HEARD : "the device does not answer";
     if (this.#presence.believed === "Unknown") return "asking whether the device is there";
     return this.#host.synced() ? undefined : "waiting for the device's full inventory";
   }

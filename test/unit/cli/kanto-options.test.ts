@@ -64,6 +64,7 @@ describe("refused, with the option that is wrong", () => {
   test.each<[OperationName, Record<string, string | true>, string]>([
     ["start", {}, "option --container"],
     ["create", { image: IMAGE, container: "c" }, "create takes no container"],
+    ["create", {}, "(option --image)"],
     ["create", { image: "nginx" }, "create was not sent: value.imageRef: must be an image with registry"],
     ["create", { image: IMAGE, name: "x" }, "option --name is for createWithConfig and rename, not for create"],
     ["stop", { container: "c", force: true }, "option --force is for stopWithOptions and remove, not for stop"],

@@ -41,6 +41,16 @@ describe("classifyConnectError", () => {
     expect(classifyConnectError(URL, Object.assign(all, { code: "ECONNREFUSED" })).message).toContain("refused");
   });
 
+  test("bytes that are no MQTT are told as another program on that port", () => {
+    const { message } = classifyConnectError(URL, new Error("Invalid header flag bits, must be 0x0 for puback packet"));
+    expect(message).toMatch(/does not speak MQTT.*port/);
+  });
+
+  test("a connection that is reset where TLS was spoken asks for the scheme, another does not", () => {
+    expect(classifyConnectError(URL, error("ECONNRESET")).message).toMatch(/TLS.*scheme/);
+    expect(classifyConnectError("mqtt://broker.example:1883", error("ECONNRESET")).message).not.toContain("TLS");
+  });
+
   test("what is no error is told as such", () => {
     expect(classifyConnectError(URL, "odd")).toMatchObject({ reason: "ConnectionFailed" });
   });

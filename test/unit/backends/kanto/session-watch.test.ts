@@ -46,6 +46,16 @@ class Watched extends Bench {
 }
 
 describe("a device that cannot be asked for everything", () => {
+  test("is said not to answer while it does not: a restart would not help one that is off or has another name", () => {
+    const bench = new Watched();
+    bench.open();
+    bench.clock.advance(60_000);
+    const { connection, message } = bench.session.snapshot();
+    expect(connection).toBe("Offline");
+    expect(message).toMatch(/^the device does not answer.*thingId/);
+    expect(message).not.toContain("restart");
+  });
+
   test("is never announced to, and without its own registration it is not in sync, however long it answers", () => {
     const bench = new Watched();
     bench.open();
