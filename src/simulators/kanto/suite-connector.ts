@@ -150,7 +150,7 @@ class ConnectorProcess {
 
   async start(): Promise<void> {
     const { local, deviceId } = this.#options;
-    this.#status = connect(local.url, {
+    this.#status = connect({
       ...access(local),
       clientId: `connector-${deviceId}`,
       reconnectPeriod: LOCAL_RECONNECT_MS,
@@ -218,7 +218,7 @@ class ConnectorProcess {
   /** One attempt. Resolves, boxed, with the promise of the connection's end, or with undefined when it failed. */
   async #connectCloud(): Promise<{ ended: Promise<void> } | undefined> {
     const { cloud, deviceId } = this.#options;
-    const client = connect(cloud.url, { ...access(cloud), clientId: `hub-${deviceId}`, reconnectPeriod: 0 });
+    const client = connect({ ...access(cloud), clientId: `hub-${deviceId}`, reconnectPeriod: 0 });
     this.#cloud = client;
     const up = Promise.withResolvers<boolean>();
     const gone = Promise.withResolvers<void>();
@@ -248,7 +248,7 @@ class ConnectorProcess {
   /** The second connection to the device's broker, which keeps its session while the cloud is away. */
   async #connectLocal(): Promise<void> {
     const { local, deviceId } = this.#options;
-    const client = connect(local.url, {
+    const client = connect({
       ...access(local),
       clientId: `cloud-${deviceId}`,
       clean: false,
@@ -367,9 +367,14 @@ function stamped(payload: Buffer): string {
   return JSON.stringify({ ...body, headers: { ...headers, "x-timestamp": Date.now() } });
 }
 
-function access({ credentials, tls = {} }: BrokerAccess): IClientOptions {
+/** Address and credentials, in parts: of a url in one piece the library makes Node print a warning about `url.parse`. */
+function access({ url, credentials, tls = {} }: BrokerAccess): IClientOptions {
+  const { protocol, hostname, port } = new URL(url);
   const { ca, cert, key, serverName } = tls;
   return {
+    protocol: protocol === "mqtts:" ? "mqtts" : "mqtt",
+    hostname: hostname.replace(/^\[|\]$/g, ""),
+    ...(port === "" ? {} : { port: Number(port) }),
     protocolVersion: 4,
     resubscribe: false,
     ...(credentials ? { username: credentials.username, password: credentials.password } : {}),
