@@ -32,6 +32,7 @@ import { Metering } from "./metering.ts";
 import { Outbox, type SentRequest } from "./outbox.ts";
 import { Presence, type Believed } from "./presence.ts";
 import { Runner } from "./runner.ts";
+import { SafetyNet } from "./safety-net.ts";
 import { operationOf, Settlement } from "./settlement.ts";
 import { Slot, type Flight } from "./slot.ts";
 import { Standing } from "./standing.ts";
@@ -89,6 +90,8 @@ export class KantoSession implements DeviceSession {
   readonly #runner: Runner;
   readonly #standing: Standing;
   readonly #metering: Metering;
+  /** Only where a full inventory can be asked for. */
+  readonly #safetyNet: SafetyNet | undefined;
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   readonly #settlement = new Settlement();
   readonly #feedHost: FeedHost = {
@@ -189,6 +192,12 @@ export class KantoSession implements DeviceSession {
       stillInFlight: () => (this.#link.traits.confirmedByReply === true ? undefined : this.#runner.doubt()),
     });
     this.#sync = this.#createSync();
+    if (this.#link.traits.inventory !== "Watch") {
+      this.#safetyNet = new SafetyNet(clock, options.observeIntervalMs, this.targetKey, {
+        calm: () => this.#isCalm(),
+        resync: () => this.resync("now and then"),
+      });
+    }
     this.#metering = new Metering(clock, options.probeTimeoutMs, {
       calm: () => this.#isCalm(),
       room: () => this.#hasRoomForLastWord(),
@@ -295,6 +304,7 @@ export class KantoSession implements DeviceSession {
   close(reason: "Left" | "Ending" = "Left"): Promise<void> {
     if (!this.#closed) {
       this.#metering.close(reason === "Left");
+      this.#safetyNet?.stop();
       this.#closed = true;
       this.#online = false;
       this.#listeners.clear();
@@ -335,6 +345,7 @@ export class KantoSession implements DeviceSession {
     this.#outbox.disconnected();
     this.#runner.away("the connection to the broker was lost: nothing was sent");
     this.#sync.abandon();
+    this.#safetyNet?.stop();
     this.#presence.disconnected();
     this.#metering.away();
     this.#standing.show();
@@ -544,6 +555,7 @@ export class KantoSession implements DeviceSession {
     const removed = gone.flatMap((externalId) => this.#inventory.remove(externalId) ?? []);
     this.#synced = true;
     this.#syncCount += 1;
+    this.#safetyNet?.arm();
     this.#incomplete = this.#leftOut.size > 0;
     this.#problem = this.#incomplete ? TOO_MUCH : undefined;
     const asked = this.#settlement.inventoryCame(announcedSeq);
@@ -590,6 +602,7 @@ export class KantoSession implements DeviceSession {
     if (to === "Offline") {
       this.#runner.away("the device does not answer: nothing was sent");
       this.#sync.abandon();
+      this.#safetyNet?.stop();
       this.#metering.away();
       this.#synced = false;
     }

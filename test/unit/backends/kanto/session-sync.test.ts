@@ -30,6 +30,35 @@ describe("a full inventory", () => {
     expect(bench.events.at(-1)).toEqual({ type: "Synced" });
   });
 
+  test("is asked for now and then although nothing asks for one: what an event failed to tell comes to light", () => {
+    const bench = new Bench();
+    bench.start("a", "b");
+    const begunMs = bench.clock.monotonic();
+    while (bench.count("announce") === 1 && bench.clock.monotonic() < begunMs + 24 * 3_600_000) {
+      bench.clock.advance(5_000);
+      if (bench.take().includes("probe")) bench.answerProbe();
+    }
+    // Twelve observe intervals, a fifth more or less.
+    const minutes = (bench.clock.monotonic() - begunMs) / 60_000;
+    expect(minutes).toBeGreaterThan(47);
+    expect(minutes).toBeLessThan(73);
+    // "b" was removed by hand and no event said so; it is gone when a second pass does not show it either.
+    bench.republish("a");
+    bench.republish("a");
+    expect(bench.ids()).toEqual(["a"]);
+  });
+
+  test("is not asked for now and then by a standby", () => {
+    const bench = new Bench({ fence: false });
+    bench.open();
+    bench.feature("a");
+    bench.factory();
+    bench.answerProbe();
+    const before = bench.count("announce");
+    bench.clock.advance(24 * 3_600_000);
+    expect(bench.count("announce")).toBe(before);
+  });
+
   test("a daemon that has not subscribed to commands yet is asked again, soon", () => {
     const bench = new Bench();
     bench.open();
