@@ -58,7 +58,7 @@ export function addKanto(program: Command, context: CliContext): void {
     .command("list")
     .summary("list a device's containers")
     .description(
-      "Lists the containers of a device. It makes the device publish all of them again, and changes nothing.",
+      "Lists the containers of a device. It makes the device publish all of them again by announcing --thing and --tenant as its identity, and changes no container. A device takes whatever is announced on its broker: with a wrong one its operator or connector loses it until the right one is announced.",
     )
     .action(async (given: Record<string, unknown>) => {
       const values = readOptions(LIST_OPTIONS, given, context.env);
