@@ -3,6 +3,8 @@ import { isObject, parseJson } from "../guards.ts";
 
 /** Longest text that is passed on, characters. */
 const LONGEST = 300;
+/** So much of a body that is no JSON is looked at: looking for markup takes time by the square of it. */
+const LONGEST_PAGE = 4_096;
 /** A shorter "secret" would cut harmless words to pieces; it gives nothing away either. */
 const SHORTEST_SECRET = 4;
 
@@ -42,9 +44,10 @@ export function errorText(body: string, secrets: readonly string[]): string {
   const found = json === undefined ? undefined : messageIn(json, 0);
   if (found !== undefined) return oneLine(redact(found, secrets));
   if (json !== undefined) return "";
-  if (!/<[a-z!][^>]*>/i.test(clean)) return oneLine(clean);
-  const title = /<title[^>]*>([^<]*)<\/title>/i.exec(clean)?.[1];
-  const words = clean.replaceAll(/<(script|style)\b[\s\S]*?(<\/\1>|$)/gi, " ").replaceAll(/<[^>]*>?/g, " ");
+  const page = clean.slice(0, LONGEST_PAGE);
+  if (!/<[a-z!][^>]*>/i.test(page)) return oneLine(page);
+  const title = /<title[^>]*>([^<]*)<\/title>/i.exec(page)?.[1];
+  const words = page.replaceAll(/<(script|style)\b[\s\S]*?(<\/\1>|$)/gi, " ").replaceAll(/<[^>]*>?/g, " ");
   return oneLine(title !== undefined && title.trim() !== "" ? title : words);
 }
 

@@ -27,6 +27,12 @@ describe("an error text", () => {
     );
   });
 
+  test("is found in bounded time in whatever a server makes of a page", () => {
+    // By the square of the length it would take minutes: far beyond the limit of a test.
+    for (const piece of ["<a", "<title", "<script", "<title>"])
+      expect(errorText(piece.repeat(150_000), []).length).toBeLessThanOrEqual(300);
+  });
+
   test("never holds a secret, however the vendor wraps it", () => {
     const secret = fc
       .string({ minLength: 8, maxLength: 40 })
