@@ -18,6 +18,8 @@ export default defineConfig({
     // With real processes and sockets on a shared machine, CI gives a failed test one more try; the summary names each that needed it, so that
     // it is looked into and not forgotten. A developer sees the first failure.
     retry: process.env["CI"] ? 1 : 0,
+    // Like the tests' own limits: a guard against a hang, not a measure of speed. The default is a second.
+    expect: { poll: { timeout: 30_000 } },
     coverage: {
       provider: "v8",
       reportOnFailure: true,
