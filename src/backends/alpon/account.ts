@@ -12,6 +12,7 @@ import type {
 } from "../contract.ts";
 import { TargetError } from "../errors.ts";
 import { HttpClient, type HttpRequest, type HttpResult } from "../http/client.ts";
+import { isPage } from "../http/failures.ts";
 import { AccountGate, type ProbeResult } from "../http/gate.ts";
 import { dialectOf, type AlponDialect } from "./dialect.ts";
 import { AlponSession, type SessionDeps } from "./session.ts";
@@ -195,6 +196,12 @@ export class AlponAccount implements Account {
         this.#answeredAt = this.#deps.clock.monotonic();
         if (result.status === 401 || result.status === 403)
           return { ok: false, reason: "Unauthorized", message: unauthorized(result.status, result.message) };
+        if (isPage(result) && result.status < 500)
+          return {
+            ok: false,
+            reason: "ConnectionFailed",
+            message: `${this.endpoint} answers ${result.status} with a web page, as no API does: is spec.alpon.url right?`,
+          };
         return result.status >= 500
           ? {
               ok: false,

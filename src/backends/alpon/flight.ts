@@ -6,9 +6,10 @@ import type { Command, CommandOutcome, InFlight, Marker } from "../contract.ts";
 import type { BackendFailure } from "../errors.ts";
 import { textAt, numberAt, type JsonObject } from "../guards.ts";
 import type { HttpRequest, HttpResult } from "../http/client.ts";
-import { judgeWrite } from "../http/failures.ts";
+import { isPage, judgeWrite } from "../http/failures.ts";
 import { pathOf, type AlponDialect } from "./dialect.ts";
 import { errorIn, failureOfError, isMissing, isTaken, type AlponError } from "./errors-table.ts";
+import { oneLine, redact } from "../http/text.ts";
 import type { Inventory } from "./inventory.ts";
 import { StreamDecoder } from "./stream-decoder.ts";
 import { canonical, CONFIG_FIELDS, encode, ownName, secretsOf, wantedConfig, type AlponConfig } from "./wire.ts";
@@ -121,7 +122,8 @@ async function write(
   if (word?.ok === true) return { end: "Success" };
   if (word?.ok === false) {
     const error = errorIn(word.event, host.dialect.codeKeys, word.message);
-    return { end: "Failed", error, failure: failureOfError(error, word.message.slice(0, 300)), began: events > 1 };
+    const message = oneLine(redact(word.message, secrets));
+    return { end: "Failed", error, failure: failureOfError(error, message), began: events > 1 };
   }
   const verdict = judgeWrite(result);
   switch (verdict.verdict) {
@@ -129,6 +131,9 @@ async function write(
       return { end: "NotSent", failure: verdict.failure };
     case "Refused": {
       const error = errorIn(verdict.answer.json, host.dialect.codeKeys, verdict.answer.message);
+      // Not the vendor's word: neither a name nor a container is known to be absent by it.
+      if (error === undefined && isPage(verdict.answer))
+        return { end: "Unknown", failure: { class: "Transient", message: verdict.failure.message } };
       const failure =
         error === undefined ? refusalOf(verdict.answer.status, verdict.failure) : failureOfError(error, "");
       return { end: "Failed", error, failure, began: false };

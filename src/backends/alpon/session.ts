@@ -20,6 +20,7 @@ import type {
 } from "../contract.ts";
 import type { BackendFailure } from "../errors.ts";
 import type { HttpRequest, HttpResult } from "../http/client.ts";
+import { isPage } from "../http/failures.ts";
 import { pathOf, type AlponDialect } from "./dialect.ts";
 import { errorIn } from "./errors-table.ts";
 import { runCreate, runRemove, runUpdate, type FlightHost } from "./flight.ts";
@@ -354,7 +355,8 @@ export class AlponSession implements DeviceSession {
       if (result.kind !== "Answer") return this.#doubt(result.message);
       const isMissing = errorIn(result.json, dialect.codeKeys, result.message) === "AssetNotFound";
       if (isMissing) return this.#hinder("the vendor knows no such asset: is spec.alpon.assetId right?");
-      if (result.status >= 500 || result.status === 429 || result.status === 401) return this.#doubt(result.message);
+      if (result.status >= 500 || result.status === 429 || result.status === 401 || isPage(result))
+        return this.#doubt(result.message);
       // Where that cannot be asked, the id that was given has to do.
       this.#ids = result.status === 200 ? [...readIds(result.json, dialect), assetId] : [assetId];
     }
@@ -372,7 +374,7 @@ export class AlponSession implements DeviceSession {
     const { assetId, dialect } = this.options;
     if (!this.#tellsOnline) return;
     const result = await this.#get(pathOf(dialect.paths.status, assetId));
-    if (result.kind !== "Answer" || result.status >= 500 || result.status === 429) return;
+    if (result.kind !== "Answer" || result.status >= 500 || result.status === 429 || isPage(result)) return;
     const isOnline = result.status === 200 ? readOnline(result.json, dialect) : undefined;
     if (result.status !== 200 && errorIn(result.json, dialect.codeKeys, result.message) === undefined)
       this.#tellsOnline = false;
@@ -406,7 +408,9 @@ export class AlponSession implements DeviceSession {
       default:
         break;
     }
-    if (status !== 403 && status !== 404 && status !== 405 && status !== 501) return this.#doubt(result.message);
+    // What something before the vendor says is not what the account may do.
+    if (isPage(result) || (status !== 403 && status !== 404 && status !== 405 && status !== 501))
+      return this.#doubt(result.message);
     if (!this.#inventory.isBlind)
       this.#deps.log.warn(
         { target: this.targetKey, status },

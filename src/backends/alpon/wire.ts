@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { DesiredContainer, Marker, RunState } from "../contract.ts";
 import { isObject, objectAt, textAt, type JsonObject } from "../guards.ts";
 import type { AlponDialect } from "./dialect.ts";
+import { oneLine, redact } from "../http/text.ts";
 import { errorOfText } from "./errors-table.ts";
 
 /** Name of the variable that holds our mark: the vendor keeps no other text of ours. Nothing in it is secret (the hash is keyed). */
@@ -175,14 +176,19 @@ function readItem(item: JsonObject, dialect: AlponDialect): Listed | undefined {
     marker: mark === undefined ? undefined : readMarker(mark),
     // Nobody says which words there are; a list that tells no state tells at least that it is there.
     state: runs ? "Running" : "Unknown",
-    waiting: runs ? undefined : waitingOf(word, first(dialect.reasonKeys)),
+    waiting: runs ? undefined : waitingOf(word, first(dialect.reasonKeys), Object.values(environments)),
     createdAt: first(dialect.createdKeys),
   };
 }
 
-function waitingOf(word: string, message: string | undefined): { reason: string; message: string } {
+/** @param secrets values of variables, which a program's own words may repeat. */
+function waitingOf(
+  word: string,
+  message: string | undefined,
+  secrets: readonly string[],
+): { reason: string; message: string } {
   const error = errorOfText(message ?? "") ?? errorOfText(word);
-  return { reason: (error ?? word).slice(0, 64), message: (message ?? word).slice(0, 300) };
+  return { reason: (error ?? word).slice(0, 64), message: oneLine(redact(message ?? word, secrets)) };
 }
 
 function readEnvironments(value: unknown): Record<string, string> | undefined {

@@ -13,6 +13,7 @@ import type {
 } from "../contract.ts";
 import { TargetError } from "../errors.ts";
 import { HttpClient, type HttpRequest, type HttpResult } from "../http/client.ts";
+import { isPage } from "../http/failures.ts";
 import { AccountGate, type ProbeResult } from "../http/gate.ts";
 import { PROBE_ID } from "./ids.ts";
 import { HiveonSession } from "./session.ts";
@@ -223,6 +224,12 @@ export class HiveonAccount implements Account {
         this.#answeredAt = this.#deps.clock.monotonic();
         if (result.status === 401 || result.status === 403)
           return { ok: false, reason: "Unauthorized", message: unauthorized(result.status, result.message) };
+        if (isPage(result) && result.status < 500)
+          return {
+            ok: false,
+            reason: "ConnectionFailed",
+            message: `${this.endpoint} answers ${result.status} with a web page, as no API does: is spec.hiveon.url right?`,
+          };
         // Whatever else it says about an id that nobody has: it takes our key.
         return result.status >= 500
           ? {

@@ -169,7 +169,7 @@ export async function runStop(host: FlightHost, account: Ledger, rental: Rental,
       else if (ending)
         return failed({
           class: "Transient",
-          message: `the rental could not be stopped and goes on costing: ${look.status.failMessage ?? look.status.status}`,
+          message: `the rental could not be stopped and goes on costing: ${account.clean(look.status.failMessage ?? look.status.status)}`,
         });
       why = `the stop had no effect: the rental is ${look.status.status}`;
     } else if (look.seen === "Absent" && host.isGone(rental.externalId)) {

@@ -3,6 +3,7 @@
  * session.ts asks the vendor.
  */
 import type { Claim, Marker, ObservedContainer, RentalState } from "../contract.ts";
+import { oneLine, redact } from "../http/text.ts";
 import { externalDeploymentId } from "./ids.ts";
 import type { RentalConfig } from "./planner.ts";
 import { imageOf, readMarker, type DeploymentStatus } from "./wire.ts";
@@ -27,12 +28,20 @@ export class Ledger {
   /** Numbers whose start was sent by this process, with the operation: a vendor need not echo our metadata. */
   readonly operations = new Map<number, string>();
 
+  /** What the newest rental begun by this process was given in confidence: the vendor's words may repeat it. */
+  secrets: readonly string[] = [];
+
   constructor(claim: Claim) {
     this.claim = claim;
   }
 
   externalId(attempt: number): string {
     return externalDeploymentId(this.claim, attempt);
+  }
+
+  /** The vendor's words about a rental, fit to be shown. */
+  clean(text: string): string {
+    return oneLine(redact(text, this.secrets));
   }
 
   /** Notes what the vendor said. @returns whether it is news. */
@@ -87,7 +96,7 @@ export class Ledger {
       image: imageOf(status.metadata),
       marker: this.#marker(rental),
       state: RUN_STATES[status.state],
-      ...(error !== undefined && { error }),
+      ...(error !== undefined && { error: this.clean(error) }),
       ...(status.state === "Failed" && { exitCode: status.failCode ?? 1 }),
       ...(rental.startedAt !== undefined && { startedAt: rental.startedAt }),
       attempt,

@@ -1,6 +1,6 @@
 /** Looking at one deployment: what the vendor answers, checked against whom it was asked for. */
 import type { HttpAnswer, HttpRequest, HttpResult } from "../http/client.ts";
-import { failureOf } from "../http/failures.ts";
+import { failureOf, isPage } from "../http/failures.ts";
 import type { BackendFailure } from "../errors.ts";
 import { externalStatusPath, readStatus, statusPath, type DeploymentStatus } from "./wire.ts";
 
@@ -34,7 +34,7 @@ function read(path: string, { urgent, signal }: LookOptions): HttpRequest {
 
 function judge(result: HttpResult, isMeant: (status: DeploymentStatus) => boolean): Look {
   if (result.kind !== "Answer") return unclear({ class: "Transient", message: result.message });
-  if (result.status === 404) return { seen: "Absent" };
+  if (result.status === 404 && !isPage(result)) return { seen: "Absent" };
   if (!isSuccess(result)) return unclear(failureOf(result));
   const status = readStatus(result.json);
   if (status === undefined)

@@ -24,7 +24,7 @@ import { lookByDeploymentId, lookByExternalId, type Look, type Send } from "./lo
 import { runCreate, runStop, type FlightHost } from "./flight.ts";
 import { ABSENT_READS, lookUp, settled, verifyLookup } from "./find.ts";
 import { pause } from "../pause.ts";
-import type { DeploymentStatus } from "./wire.ts";
+import { secretsOf, type DeploymentStatus } from "./wire.ts";
 
 export interface SessionOptions {
   targetKey: string;
@@ -318,6 +318,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
       const account = this.#accounts.get(keyOf(command.marker));
       if (account === undefined || command.attempt === undefined) throw new Error("not admitted");
       account.operations.set(command.attempt, command.marker.operation);
+      account.secrets = secretsOf(command.desired);
       return runCreate(this, account, { ...command, attempt: command.attempt }, head);
     }
     const externalId = "externalId" in command ? command.externalId : "";

@@ -68,6 +68,9 @@ export function readStatus(json: unknown): DeploymentStatus | undefined {
   };
 }
 
+/** Kept of a reason, characters; what is shown of it is shorter, once it is clear of secrets (ledger.ts). */
+const LONGEST_REASON = 4_096;
+
 /** An object; in the older edition of the API a text. Zero means none. */
 function readFailReason(json: JsonObject): Pick<DeploymentStatus, "failCode" | "failMessage"> {
   const plain = textAt(json, "fail_reason");
@@ -75,7 +78,7 @@ function readFailReason(json: JsonObject): Pick<DeploymentStatus, "failCode" | "
   const code = numberAt(reason, "code");
   return {
     failCode: code === 0 || !Number.isInteger(code) ? undefined : code,
-    failMessage: (plain ?? textAt(reason, "message"))?.slice(0, 500),
+    failMessage: (plain ?? textAt(reason, "message"))?.slice(0, LONGEST_REASON),
   };
 }
 

@@ -1,6 +1,7 @@
 /** The common part of what answers mean. Vendors refine it by their own tables; whatever they leave is classified here. */
 import type { BackendFailure } from "../errors.ts";
 import type { HttpAnswer, HttpResult } from "./client.ts";
+import { headerOf } from "./exchange.ts";
 
 /** What a write came to. */
 export type WriteVerdict =
@@ -22,6 +23,16 @@ const DEFAULT_RETRY_AFTER_MS = 30_000;
  */
 function isAmbiguous(status: number): boolean {
   return status >= 500 || status === 408 || status === 429 || status < 200;
+}
+
+/**
+ * Whether an error is a page for people: an API that speaks JSON has not written it, but something before it, a gateway without its server or a
+ * web server under a wrong url. Its "not found" says nothing about what the vendor has.
+ */
+export function isPage(answer: HttpAnswer): boolean {
+  return (
+    answer.status >= 400 && /^\s*(text\/html|application\/xhtml)/i.test(headerOf(answer.headers, "content-type") ?? "")
+  );
 }
 
 /** Classifies the result of a request that changes something. */

@@ -396,6 +396,38 @@ describe("an account that cannot list", () => {
   });
 });
 
+describe("a web page from something before the vendor", () => {
+  const page = { kind: "answer", when: "before", status: 404, html: true } as const;
+
+  test("in place of the list is no reason to take the account for one that cannot list", async () => {
+    await device.deploy({ name: "theirs", image: "x/y:1" }, () => undefined);
+    await until(() => container(ours, "theirs") !== undefined, "their container");
+    const pages = () => vendor.requests().filter(({ kind, status }) => kind === "list" && status === 404).length;
+    vendor.fault({ match: "list", effect: page, times: 2 });
+    let isMissed = false;
+    await until(() => {
+      isMissed ||= container(ours, "theirs") === undefined;
+      return pages() >= 2 && vendor.requests().findLast(({ kind }) => kind === "list")?.status === 200;
+    }, "the pages, and a list again");
+    expect(isMissed).toBe(false);
+  });
+
+  test("in answer to a deletion is no word of the vendor's that nothing is there", async () => {
+    const own = { ...desired(IMAGE), name: ownName(MARKER) };
+    vendor.quirks.unlistable = 403;
+    const blind = start();
+    await synced(blind);
+    const id = await succeed(blind, { kind: "Create", desired: own, marker: MARKER });
+    vendor.fault({ match: "delete", effect: page });
+    expect(await run(blind, { kind: "Remove", externalId: id })).toMatchObject({
+      result: "Failed",
+      failure: { class: "Transient" },
+    });
+    await succeed(blind, { kind: "Remove", externalId: id });
+    expect(device.containers.size).toBe(0);
+  });
+});
+
 describe("a list that tells only names", () => {
   test("knows ours by what was sent, and after a restart by the name that nobody else chooses", async () => {
     vendor.quirks.echo = { image: false, environments: false, config: false, state: false };
