@@ -11,6 +11,12 @@ export interface Condition {
   observedGeneration: number;
 }
 
+/** How far a creation is, as the vendor tells. */
+export interface Progress {
+  stage: string;
+  percent?: number;
+}
+
 /** The fields of an EdgeContainer that the demo shows or waits for. */
 export interface ContainerObject extends Watched {
   spec: { deviceRef: { name: string }; image?: string };
@@ -18,6 +24,7 @@ export interface ContainerObject extends Watched {
     observedGeneration?: number;
     phase?: string;
     restartCount?: number;
+    progress?: Progress;
     external?: { id: string };
     conditions?: Condition[];
   };
@@ -50,14 +57,35 @@ export class Board {
   readonly containers = new Map<string, ContainerObject>();
   readonly devices = new Map<string, DeviceObject>();
   readonly backends = new Map<string, BackendObject>();
+  /** Every progress that was shown of a container, in order; by its name. A look now and then would miss some. */
+  readonly progress = new Map<string, string[]>();
 
   /** Watches until the signal aborts. @param onChange called after each change */
   async watch(access: ApiAccess, onChange: () => void, signal: AbortSignal): Promise<void> {
     await Promise.all([
-      watch(access, `${API}/edgecontainers`, this.containers, onChange, signal),
+      watch(
+        access,
+        `${API}/edgecontainers`,
+        this.containers,
+        () => {
+          this.#noteProgress();
+          onChange();
+        },
+        signal,
+      ),
       watch(access, `${API}/edgedevices`, this.devices, onChange, signal),
       watch(access, `${API}/edgebackends`, this.backends, onChange, signal),
     ]);
+  }
+
+  #noteProgress(): void {
+    for (const [name, { status }] of this.containers) {
+      const shown = this.progress.get(name) ?? [];
+      const text = status?.progress === undefined ? undefined : tellProgress(status.progress);
+      if (text !== undefined && shown.at(-1) !== text) {
+        this.progress.set(name, [...shown, text]);
+      }
+    }
   }
 
   rows(): Row[] {
@@ -90,12 +118,23 @@ function rowOf({ metadata, spec, status }: ContainerObject): Row {
     device: spec.deviceRef.name,
     name: metadata.name,
     image: shortImage(spec.image ?? ""),
-    state: metadata.deletionTimestamp === undefined ? (status?.phase ?? "") : "Removing",
+    state: metadata.deletionTimestamp === undefined ? stateOf(status) : "Removing",
     ready: ready?.status ?? "",
     restarts: status?.restartCount ?? 0,
     reason: ready?.reason ?? "",
     createdAtMs: Date.parse(metadata.creationTimestamp),
   };
+}
+
+/** The phase, and how much of it is done where the vendor tells: Pulling 40%. */
+function stateOf(status: ContainerObject["status"]): string {
+  const percent = status?.progress?.percent;
+  return `${status?.phase ?? ""}${percent === undefined ? "" : ` ${percent}%`}`;
+}
+
+/** Downloading 40% */
+function tellProgress({ stage, percent }: Progress): string {
+  return percent === undefined ? stage : `${stage} ${percent}%`;
 }
 
 /** The last part of a reference: nginx:1.27 for docker.io/library/nginx:1.27. */

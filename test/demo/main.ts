@@ -13,7 +13,8 @@ import { liveView } from "./view-live.ts";
 
 const USAGE = `usage: npm run demo [-- --exit]
 
-Runs a local Kubernetes API, three simulated Eclipse Kanto devices and the operator, and shows what Drayage does.
+Runs a local Kubernetes API, three simulated Eclipse Kanto devices, a simulated ALPON device, a simulated Hiveon machine and the operator, and shows
+what Drayage does.
 
   --exit    end after the last step, with exit code 0 when every step was seen and 1 when not
   --help    print this

@@ -3,6 +3,7 @@
 
 import { currentCondition } from "./board.ts";
 import type { Truth } from "./device.ts";
+import { Meter } from "./vendor.ts";
 import type { Site, World } from "./world.ts";
 
 /** How far a step is: what is still missing, or nothing. */
@@ -19,20 +20,28 @@ export interface Step {
   missing: (world: World) => Promise<Missing> | Missing;
 }
 
+/** The EdgeBackend of each EdgeDevice. */
+const BACKENDS = { berlin: "berlin", lyon: "lyon", porto: "porto", oslo: "alpon", "rig-1": "hiveon" } as const;
+
+/** So long does Hiveon's meter stand before it counts as stopped: two minutes of rent at the demo's speed. */
+const STILL_MS = 2000;
+const meter = new Meter();
+
 export const STEPS: readonly Step[] = [
   {
-    title: "three devices connect",
-    outcome: "berlin, lyon and porto are Connected",
+    title: "five devices connect",
+    outcome: "berlin, lyon and porto (Kanto), oslo (ALPON) and rig-1 (Hiveon) are Connected",
     deadlineS: 60,
     act: async (world) => world.apply("devices.yaml"),
     missing: ({ board }) =>
       first(
-        ...["berlin", "lyon", "porto"].map((name) => {
+        ...Object.entries(BACKENDS).map(([name, backendName]) => {
           const ready = currentCondition(board.devices.get(name), "Ready");
-          const backend = currentCondition(board.backends.get(name), "Ready");
-          return ready?.status === "True"
+          const backend = currentCondition(board.backends.get(backendName), "Ready");
+          const state = board.devices.get(name)?.status?.connection?.state;
+          return ready?.status === "True" && state === "Connected"
             ? undefined
-            : `EdgeDevice ${name} Ready=True; it is ${tell(ready)}, its EdgeBackend ${tell(backend)}`;
+            : `EdgeDevice ${name} Ready=True, Connected; it is ${tell(ready)}, ${state ?? "unknown"}, its EdgeBackend ${tell(backend)}`;
         }),
       ),
   },
@@ -124,6 +133,63 @@ export const STEPS: readonly Step[] = [
         there.some(({ name }) => name === "camera") ? "camera gone from porto; it is still there" : undefined,
         world.board.containers.has("camera") ? "EdgeContainer camera gone; it is still there" : undefined,
         there.filter(({ name }) => name === "reporter").length === 1 ? undefined : `reporter on porto; ${list(there)}`,
+      );
+    },
+  },
+  {
+    title: "an ALPON device downloads and runs a container",
+    outcome: "dashboard runs, exactly once, and its download was told in percent meanwhile",
+    deadlineS: 90,
+    act: async (world) => world.apply("alpon.yaml"),
+    missing: async (world) => {
+      const there = (await world.vendor("alpon").containers()).filter(({ name }) => name.startsWith("dashboard-"));
+      const told = world.board.progress.get("dashboard") ?? [];
+      return first(
+        ready(world, "dashboard"),
+        told.some((text) => /^Downloading \d+%$/.test(text))
+          ? undefined
+          : `status.progress of dashboard Downloading in percent; it was ${told.join(", ") || "never there"}`,
+        there.length === 1 && there[0]?.image === "docker.io/library/nginx:1.27" && there[0].state === "Running"
+          ? undefined
+          : `one container dashboard running on oslo; its books have ${JSON.stringify(there)}`,
+      );
+    },
+  },
+  {
+    title: "a machine is rented",
+    outcome: "trainer runs on rig-1: one rental, and its meter runs",
+    deadlineS: 90,
+    act: async (world) => world.apply("hiveon.yaml"),
+    missing: async (world) => {
+      const rentals = await world.vendor("hiveon").rentals();
+      const [only] = rentals;
+      const lease = currentCondition(world.board.containers.get("trainer"), "LeaseActive");
+      return first(
+        ready(world, "trainer"),
+        lease?.status === "True" ? undefined : `trainer LeaseActive=True; it is ${tell(lease)}`,
+        rentals.length === 1 && only?.status === "STATUS_RUNNING" && only.rented && only.cost > 0
+          ? undefined
+          : `one running rental of rig-1 that costs; Hiveon's books have ${JSON.stringify(rentals)}`,
+      );
+    },
+  },
+  {
+    title: "the rental is ended",
+    outcome: "trainer is gone, rig-1 is given back, and its meter stands still",
+    deadlineS: 60,
+    act: async (world) => {
+      await world.kubectl(["delete", "edgecontainer", "trainer", "--wait=false"], "delete ec trainer");
+    },
+    missing: async (world) => {
+      const rentals = await world.vendor("hiveon").rentals();
+      const [only] = rentals;
+      const stillMs = meter.read(rentals.reduce((sum, { cost }) => sum + cost, 0));
+      return first(
+        world.board.containers.has("trainer") ? "EdgeContainer trainer gone; it is still there" : undefined,
+        rentals.length === 1 && only?.status === "STATUS_STOPPED" && !only.rented
+          ? undefined
+          : `the one rental of rig-1 stopped and the machine given back; Hiveon's books have ${JSON.stringify(rentals)}`,
+        stillMs >= STILL_MS ? undefined : `a meter that stands still; it moved ${Math.round(stillMs)} ms ago`,
       );
     },
   },

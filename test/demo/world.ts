@@ -1,5 +1,5 @@
-// Everything the demo runs on: the local control plane, three sites with a simulated device each, and the operator as its own process with the
-// rights of manifests/rbac and no others. All child processes belong to the control plane's run: stop() ends them, and what a killed demo leaves
+// Everything the demo runs on: the local control plane, three sites with a simulated device each, two simulated vendors, and the operator as its
+// own process with the rights of manifests/rbac and no others. All child processes belong to the control plane's run: stop() ends them, and what a killed demo leaves
 // behind is ended by the next one.
 
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,6 +10,7 @@ import { freePort, startControlPlane, type Component, type ControlPlane } from "
 import { applyCrds } from "../controlplane/manifests.ts";
 import { Board } from "./board.ts";
 import { SimulatedDevice } from "./device.ts";
+import { SimulatedVendor, VENDORS, type VendorName } from "./vendor.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const DIST = join(ROOT, "dist");
@@ -33,6 +34,7 @@ export class World implements AsyncDisposable {
   readonly board = new Board();
   readonly controlPlane: ControlPlane;
   readonly devices: ReadonlyMap<Site, SimulatedDevice>;
+  readonly vendors: ReadonlyMap<VendorName, SimulatedVendor>;
   /** kubeconfig of an administrator with namespace demo as its default. */
   readonly kubeconfig: string;
   /** http://127.0.0.1:<port> of the operator's probes and metrics. */
@@ -45,6 +47,7 @@ export class World implements AsyncDisposable {
   private constructor(parts: Parts) {
     this.controlPlane = parts.controlPlane;
     this.devices = parts.devices;
+    this.vendors = parts.vendors;
     this.kubeconfig = parts.kubeconfig;
     this.operatorUrl = parts.operatorUrl;
     this.#operator = parts.operator;
@@ -67,6 +70,7 @@ export class World implements AsyncDisposable {
     progress(`starting Kubernetes ${binaries.version}: etcd, kube-apiserver${manager}`);
     const controlPlane = await startControlPlane({ log: progress });
     const devices = new Map<Site, SimulatedDevice>();
+    const vendors = new Map<VendorName, SimulatedVendor>();
     try {
       signal.throwIfAborted();
       // A copy, since the next build replaces dist under a demo that runs on.
@@ -78,9 +82,11 @@ export class World implements AsyncDisposable {
       signal.throwIfAborted();
       progress(`starting an MQTT broker and a simulated Kanto device at each site: ${SITES.join(", ")}`);
       const env = plainEnvironment();
-      const started = await Promise.allSettled(
-        SITES.map(async (site) => devices.set(site, await SimulatedDevice.start(controlPlane, site, bundle, env))),
-      );
+      progress("starting two simulated vendors: Sixfab's API with an ALPON device, Hiveon's with a machine for rent");
+      const started = await Promise.allSettled([
+        ...SITES.map(async (site) => devices.set(site, await SimulatedDevice.start(controlPlane, site, bundle, env))),
+        ...VENDORS.map(async (name) => vendors.set(name, await SimulatedVendor.start(controlPlane, name, bundle, env))),
+      ]);
       for (const result of started) {
         if (result.status === "rejected") {
           throw result.reason;
@@ -89,7 +95,7 @@ export class World implements AsyncDisposable {
       signal.throwIfAborted();
       progress("starting the operator: drayage run");
       const { operator, operatorUrl } = await startOperator(controlPlane, bundle, env);
-      return new World({ controlPlane, devices, kubeconfig, operator, operatorUrl, events });
+      return new World({ controlPlane, devices, vendors, kubeconfig, operator, operatorUrl, events });
     } catch (error) {
       await endAll(controlPlane, devices);
       throw error;
@@ -106,16 +112,16 @@ export class World implements AsyncDisposable {
     return stdout;
   }
 
-  /** kubectl apply of a file of test/demo/manifests, with the addresses of the brokers filled in. */
+  /** kubectl apply of a file of test/demo/manifests, with the addresses of the brokers and vendors filled in. */
   async apply(file: string): Promise<void> {
     const template = readFileSync(join(import.meta.dirname, "manifests", file), "utf8");
-    const text = template.replaceAll(
-      /\{broker-(\w+)\}/g,
-      (_, site: string) => this.devices.get(site as Site)?.broker.url ?? "",
-    );
+    const text = template
+      .replaceAll(/\{broker-(\w+)\}/g, (_, site: string) => this.device(site as Site).broker.url)
+      .replaceAll(/\{url-(\w+)\}/g, (_, name: string) => this.vendor(name as VendorName).url)
+      .replaceAll(/\{key-(\w+)\}/g, (_, name: string) => this.vendor(name as VendorName).apiKey);
     const folder = join(this.controlPlane.dir, "manifests");
     mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, file), text);
+    writeFileSync(join(folder, file), text, { mode: 0o600 });
     await this.kubectl(["apply", "-f", join(folder, file)], `apply -f test/demo/manifests/${file}`);
   }
 
@@ -127,9 +133,20 @@ export class World implements AsyncDisposable {
     return device;
   }
 
+  vendor(name: VendorName): SimulatedVendor {
+    const vendor = this.vendors.get(name);
+    if (vendor === undefined) {
+      throw new Error(`no vendor ${name}`);
+    }
+    return vendor;
+  }
+
   /** A program that has ended without being told to; undefined when all run. */
   ended(): Component | undefined {
-    const programs = [this.#operator, ...[...this.devices.values()].map(({ program }) => program)];
+    const programs = [
+      this.#operator,
+      ...[...this.devices.values(), ...this.vendors.values()].map(({ program }) => program),
+    ];
     return programs.find((program) => !program.running);
   }
 
@@ -143,6 +160,7 @@ export class World implements AsyncDisposable {
 interface Parts {
   controlPlane: ControlPlane;
   devices: ReadonlyMap<Site, SimulatedDevice>;
+  vendors: ReadonlyMap<VendorName, SimulatedVendor>;
   kubeconfig: string;
   operator: Component;
   operatorUrl: string;
@@ -178,10 +196,14 @@ async function startOperator(
       bundle,
       "run",
       `--kubeconfig=${kubeconfig}`,
+      // Explicit, or nothing would be rented.
       "--owner-id=demo",
       `--health-address=${address}`,
       `--metrics-address=${address}`,
       "--probe-timeout=2s",
+      // Shorter than a user's, so that the demo need not wait: progress is written at once, and a machine is rented soon after the start.
+      "--status-interval=1s",
+      "--settle-time=5s",
       "--log-format=json",
     ],
     env,

@@ -108,6 +108,12 @@ describe("npm run demo", () => {
       expect(lines.find((line) => line.includes(pattern) && line.endsWith(`: ${title}: ${outcome}`))).toBeDefined();
     }
     expect(lines.at(-2)).toBe(`demo: ${STEPS.length} steps seen, 0 missed`);
+    for (const device of ["berlin", "lyon", "porto", "oslo", "rig-1"]) {
+      expect(demo.output()).toMatch(new RegExp(`device ${device} +Connected`));
+    }
+    const shown = (name: string): string => lines.filter((line) => line.includes(`  container ${name} `)).join("\n");
+    expect(shown("dashboard")).toMatch(/oslo .*Pulling \d+% [^]*oslo .*Running +Ready=True Running/);
+    expect(shown("trainer")).toMatch(/rig-1 .*Running +Ready=True Running[^]*rig-1 .*Removing[^]* gone/);
     expectNothingLeft();
   });
 
@@ -135,7 +141,7 @@ describe("npm run demo", () => {
     await using next = startDemo();
     await next.wrote(`demo: ${STEPS.length} steps seen, 0 missed`);
     await next.wrote("export KUBECONFIG=");
-    for (const program of ["drayage", "device-berlin", "etcd", "kube-apiserver"]) {
+    for (const program of ["drayage", "device-berlin", "vendor-alpon", "vendor-hiveon", "etcd", "kube-apiserver"]) {
       expect(next.output()).toMatch(new RegExp(`ended ${program} \\d+, left behind by a killed run`));
     }
     const running = processesNaming(cache).map(({ pid }) => pid);
