@@ -166,7 +166,8 @@ const commands = () => mqtt.packets({ direction: "toBroker", type: "PUBLISH", to
 describe.each(scenarios)("kill -9 during $name", (scenario) => {
   test("at every write to the API server and every command leaves exactly what was asked for", async () => {
     const counts = await countWrites(scenario, `${scenario.name}-0`);
-    expect(counts.api).toBeGreaterThan(1);
+    // A deletion that takes a moment is one write: the finalizer's.
+    expect(counts.api).toBeGreaterThan(0);
     expect(counts.mqtt).toBeGreaterThan(1);
     let point = 0;
     let kills = 0;
