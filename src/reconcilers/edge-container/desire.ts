@@ -3,6 +3,7 @@ import type { DesiredContainer, FieldProblem, Planner } from "../../backends/con
 import type { EdgeContainer, EdgeContainerSpec } from "../../crds/edge-container.ts";
 import type { Environment } from "../environment.ts";
 import type { Acceptance, Scope } from "./scope.ts";
+import { secretValues, withoutSecrets } from "./redact.ts";
 import { resolveDecryption, resolveEnv, resolveRegistryAuth, resolveText, type ReferenceProblem } from "./values.ts";
 
 /** Fills `desired`, `hash`, `ignored` and `acceptance` of the scope. Rejects only if the API server cannot be asked. */
@@ -30,6 +31,11 @@ export async function desire(scope: Scope, planner: Planner, env: Environment): 
     ...extra.values,
   };
   scope.desired = desired;
+  if (scope.target !== undefined) {
+    const { snapshot } = scope.target;
+    const containers = withoutSecrets(snapshot.containers, secretValues(desired, resolved.fromSecret));
+    scope.target = { ...scope.target, snapshot: { ...snapshot, containers } };
+  }
   scope.exposed = exposedBy(planner, resolved.fromSecret, keys.decryption);
   scope.hash = env.hashKey.hash(planner.identity(desired));
   if (scope.settings.policy.managementPolicy === "Observe") return;
