@@ -167,7 +167,7 @@ function fromPlan(scope: Scope, plan: Plan): Verdict {
     };
   if (plan.primary === undefined)
     return isSuspended(scope)
-      ? { ready: { status: "False", reason: "Progressing", message: "not on the device; suspended" } }
+      ? { ready: { status: "False", reason: "Progressing", message: `not on the device: ${heldBy(scope)}` } }
       : { ready: { status: "False", reason: "Progressing", message: stepMessage(plan.step) ?? absence(plan) } };
   const run = fromRunState(scope, plan.primary);
   // Suspended before this generation was applied: it runs well, but it is not what the spec says.
@@ -177,13 +177,18 @@ function fromPlan(scope: Scope, plan: Plan): Verdict {
         ready: {
           status: "False",
           reason: "Progressing",
-          message: `not applied while suspended: ${paths(plan.differences)}`,
+          message: `not applied, since ${heldBy(scope)}: ${paths(plan.differences)}`,
         },
       };
 }
 
 function absence(plan: Plan): string {
   return plan.drifted ? "removed from the device by others; driftPolicy Report leaves it so" : "not on the device";
+}
+
+/** Why nothing is sent, for a message. */
+function heldBy(scope: Scope): string {
+  return scope.suspendedBy ?? "the operator runs with --read-only";
 }
 
 function isSuspended(scope: Scope): boolean {
