@@ -24,15 +24,36 @@ test("tests that did not run are listed by name under their reason", () => {
 });
 
 test("a test that passed only when tried again counts as passed and is named", () => {
-  expect(tell({ ...NOTHING, passed: 2, flaky: ["a > one"] })).toEqual([
+  expect(tell({ ...NOTHING, passed: 2, flaky: [{ name: "a > one", errors: ["no answer"] }] })).toEqual([
     "passed only when tried again (1):",
     "  a > one",
+    "    no answer",
     "2 passed, 0 failed",
   ]);
 });
 
+test("what failed is named at the end, with the error of each try", () => {
+  const failed = { name: "a > two", errors: ["expected 1 to be 2\nat test/a.test.ts:7", "no answer"] };
+  expect(tell({ ...NOTHING, passed: 2, failed: 1, failures: [failed] })).toEqual([
+    "failed (1):",
+    "  a > two",
+    "    expected 1 to be 2",
+    "    at test/a.test.ts:7",
+    "    then: no answer",
+    "2 passed, 1 failed",
+  ]);
+});
+
 test("suites add up", () => {
-  const one = { passed: 1, failed: 2, flaky: ["z"], notRun: [{ name: "x", reason: "y" }], problems: ["p"] };
-  expect(sum(one, one)).toMatchObject({ passed: 2, failed: 4, flaky: ["z", "z"], problems: ["p", "p"] });
+  const z = { name: "z", errors: [] };
+  const one = {
+    passed: 1,
+    failed: 2,
+    failures: [z],
+    flaky: [z],
+    notRun: [{ name: "x", reason: "y" }],
+    problems: ["p"],
+  };
+  expect(sum(one, one)).toMatchObject({ passed: 2, failed: 4, failures: [z, z], flaky: [z, z], problems: ["p", "p"] });
   expect(sum(NOTHING, one)).toEqual(one);
 });
