@@ -1,6 +1,8 @@
 /** Metrics of what the operator does for its users, beside the machinery's own. */
+import { METRICS } from "../controller/metric-names.ts";
+import type { Metrics } from "../controller/metrics.ts";
 
-/** Where reconcilers count; made in index.ts over the process's registry, no-ops in unit tests. */
+/** Where reconcilers count; no-ops in unit tests. */
 export interface ReconcilerMetrics {
   /** drayage_operations_total{type}: journalled operations that were opened. */
   operationOpened(type: string): void;
@@ -18,4 +20,41 @@ export interface ReconcilerMetrics {
   deviceConnected(namespace: string, device: string, connected: boolean): void;
   /** Forgets a device's series. */
   deviceGone(namespace: string, device: string): void;
+}
+
+/** Counts in the process's registry. */
+export function reconcilerMetrics(metrics: Metrics): ReconcilerMetrics {
+  const operations = metrics.counter(METRICS.operations);
+  for (const type of ["Create", "Recreate", "Swap", "Restart"]) operations.inc({ type }, 0);
+  const orphans = metrics.counter(METRICS.orphans);
+  for (const kind of ["EdgeContainer", "EdgeDevice", "EdgeBackend"]) orphans.inc({ kind }, 0);
+  const rentalStart = metrics.gauge(METRICS.rentalStart);
+  const rentedSeconds = metrics.counter(METRICS.rentedSeconds);
+  /** Since when, by container. */
+  const rentals = new Map<string, number>();
+  const unmanaged = metrics.gauge(METRICS.unmanagedOurs);
+  const connected = metrics.gauge(METRICS.deviceConnected);
+  return {
+    operationOpened: (type) => operations.inc({ type }),
+    orphaned: (kind) => orphans.inc({ kind }),
+    rented: (namespace, container, sinceMs, nowMs) => {
+      const key = `${namespace}/${container}`;
+      const before = rentals.get(key);
+      if (before === sinceMs) return;
+      if (before !== undefined) rentedSeconds.inc({ namespace }, Math.max(0, nowMs - before) / 1000);
+      if (sinceMs === undefined) {
+        rentals.delete(key);
+        rentalStart.remove({ namespace, container });
+        return;
+      }
+      rentals.set(key, sinceMs);
+      rentalStart.set({ namespace, container }, sinceMs / 1000);
+    },
+    unmanagedOurs: (namespace, device, count) => unmanaged.set({ namespace, device }, count),
+    deviceConnected: (namespace, device, isConnected) => connected.set({ namespace, device }, isConnected ? 1 : 0),
+    deviceGone: (namespace, device) => {
+      unmanaged.remove({ namespace, device });
+      connected.remove({ namespace, device });
+    },
+  };
 }
