@@ -35,6 +35,8 @@ export interface HttpClientOptions {
   maxBytes?: number;
   /** Longest pause that a Retry-After may ask for, ms. Default 10 min. */
   maxRetryAfterMs?: number;
+  /** A pause that the vendor asks for in headers of its own, ms; undefined for none. Asked of every answer. */
+  restMs?: (status: number, headers: AnswerHeaders) => number | undefined;
   /** Where proxies are read. Default: process.env. */
   env?: ProxyEnvironment;
 }
@@ -69,6 +71,8 @@ export interface HttpRequest {
   onHead?: (status: number, contentType: string) => void;
   /** Its answer may take minutes: once its head is here it is not counted among the requests under way, and has a connection beside theirs. */
   isLong?: boolean;
+  /** The vendor counts these apart: a pause that their answers ask for is theirs alone. */
+  isCountedApart?: boolean;
   /** Ends the wait for a turn, or the request. */
   signal?: AbortSignal;
 }
@@ -211,13 +215,14 @@ export class HttpClient {
     }
     if (result.kind === "Broken") return { ...result, message: clean(result.message) };
     const { status, headers } = result;
-    const wait = retryAfterMs(
-      headerOf(headers, "retry-after"),
-      this.#deps.clock.now(),
-      this.#options.maxRetryAfterMs ?? DEFAULTS.maxRetryAfterMs,
-    );
+    const longestMs = this.#options.maxRetryAfterMs ?? DEFAULTS.maxRetryAfterMs;
+    const restMs = this.#options.restMs?.(status, headers);
+    const wait =
+      retryAfterMs(headerOf(headers, "retry-after"), this.#deps.clock.now(), longestMs) ??
+      (restMs === undefined ? undefined : Math.min(restMs, longestMs));
     // 503 with a time is a pause for everybody, too (RFC 9110, 15.6.4).
-    if (wait !== undefined && (status === 429 || status === 503)) this.#limiter.pause(wait);
+    const isAsked = status === 429 || status === 503 || restMs !== undefined;
+    if (wait !== undefined && isAsked && request.isCountedApart !== true) this.#limiter.pause(wait);
     if (status >= 300 && status < 400) {
       const to = redirectTarget(headerOf(headers, "location"), this.origin);
       return { kind: "Broken", status, message: clean(`redirected to ${to}, which is not followed: correct the url`) };
