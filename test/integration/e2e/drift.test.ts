@@ -135,10 +135,11 @@ test.each(DOINGS)(
     for (const stranger of [theirs, id["reported"] ?? ""])
       expect(touched.filter(({ feature }) => feature === `Container:${stranger}`)).toEqual([]);
     expect(picture(site, theirs)).toBe(theirPicture);
-    const { unmanaged = [] } = (await world.getDevice("press"))?.status ?? {};
-    if (existing(site).some((container) => container.id === theirs))
-      expect(unmanaged).toMatchObject([{ externalId: theirs, ours: false }]);
-    else expect(unmanaged).toEqual([]);
+    // The device's status follows in a write of its own.
+    const listed = existing(site).some((container) => container.id === theirs);
+    await expect
+      .poll(async () => (await world.getDevice("press"))?.status?.unmanaged ?? [])
+      .toMatchObject(listed ? [{ externalId: theirs, ours: false }] : []);
   },
 );
 

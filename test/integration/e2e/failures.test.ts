@@ -15,6 +15,11 @@ async function eventsOf(name: string): Promise<{ reason: string; note: string; t
   return list.body.items.filter((event) => event.regarding.name === name);
 }
 
+/** Reasons of the warnings about an object; events are written beside the status, not before it. */
+async function warningsOf(name: string): Promise<string[]> {
+  return (await eventsOf(name)).filter(({ type }) => type === "Warning").map(({ reason }) => reason);
+}
+
 describe("a container that fails", () => {
   test("in a loop is CrashLoopBackOff with its restarts and last state, and nothing is sent", async () => {
     const site = await world.site("press");
@@ -36,9 +41,7 @@ describe("a container that fails", () => {
     expect(object?.status?.backoff?.nextRetryTime).toBeUndefined();
     const sent = site.device.commands().filter((command) => command.operation === "start");
     expect(sent).toHaveLength(1);
-    expect(
-      (await eventsOf("bad")).some((event) => event.type === "Warning" && event.reason === "CrashLoopBackOff"),
-    ).toBe(true);
+    await expect.poll(async () => warningsOf("bad")).toContain("CrashLoopBackOff");
   });
 
   test("and recovers is Ready again", async () => {
@@ -113,8 +116,7 @@ describe("a container that fails", () => {
     const bad = await world.condition("bad", "Ready", "False", "Failed");
     expect(conditionOf(bad, "Stalled")).toMatchObject({ reason: "ContainerFailed" });
     expect(existing(site, "bad")[0]?.processStarts).toBe(1);
-    const told = (await eventsOf("bad")).filter(({ type }) => type === "Warning");
-    expect(told.map(({ reason }) => reason)).toEqual(["ContainerFailed"]);
+    await expect.poll(async () => warningsOf("bad")).toEqual(["ContainerFailed"]);
   });
 
   test("for want of memory says so", async () => {
