@@ -1,12 +1,13 @@
 // `npm run ci`, and the greater part of .ci/run: the checks, the README's own test command, the slow tests, those on a real Kanto device where
 // one can run, and the integration tests once more on the oldest supported Kubernetes. A summary stands at the end; its last line,
 // "N passed, N failed", counts all suites together. It ends with 1 when anything failed, when no test ran, or when no API server could be
-// started.
+// started. `npm run ci -- --only slow` runs the suites whose name holds that word, to look into one that failed.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { parseArgs } from "node:util";
 import versions from "../test/controlplane/versions.json" with { type: "json" };
 import { describe, failures, NOTHING, sum, type Results } from "./results.ts";
 import { run } from "./setup/run.mjs";
@@ -18,9 +19,11 @@ interface Suite {
   minutes: number;
 }
 
+const { values: options } = parseArgs({ options: { only: { type: "string" } } });
 const suites: Suite[] = [];
 
 async function suite(name: string, work: () => Promise<Results>): Promise<void> {
+  if (options.only !== undefined && !name.includes(options.only)) return;
   const began = performance.now();
   process.stdout.write(`\n===== ${name}\n`);
   let results: Results;
