@@ -10,7 +10,9 @@ import type { EdgeBackendSpec } from "../../crds/edge-backend.ts";
 import type { EdgeDeviceSpec } from "../../crds/edge-device.ts";
 import { BACKEND_DEFAULTS } from "../../crds/default-values.ts";
 import type { Backend, BackendDeps, FieldProblem } from "../contract.ts";
-import { AlponAccount, targetKeyOf } from "./account.ts";
+import { targetKeyOf } from "../http/account.ts";
+import { invalid, validateHttp } from "../http/validate.ts";
+import { AlponAccount } from "./account.ts";
 import { alponPlanner } from "./planner.ts";
 
 export { alponPlanner } from "./planner.ts";
@@ -34,31 +36,20 @@ export function createAlponBackend(deps: BackendDeps): Backend {
     targetKey: (backend, device) => {
       if (backend.alpon === undefined || device.alpon === undefined) return undefined;
       const url = backend.alpon.url ?? BACKEND_DEFAULTS.alpon.url;
-      return URL.canParse(url) ? targetKeyOf(new URL(url).origin, device.alpon.assetId) : undefined;
+      return URL.canParse(url) ? targetKeyOf("alpon", new URL(url).origin, device.alpon.assetId) : undefined;
     },
   };
-}
-
-function invalid(path: string, message: string): FieldProblem {
-  return { path, kind: "Invalid", reason: "InvalidSpec", message };
 }
 
 function validateBackend(spec: EdgeBackendSpec): FieldProblem[] {
   const { alpon } = spec;
   if (alpon === undefined) return [invalid("alpon", "set spec.alpon")];
-  const problems: FieldProblem[] = [];
-  const url = alpon.url ?? BACKEND_DEFAULTS.alpon.url;
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-    problems.push(invalid("alpon.url", "write https://host or https://host/path"));
-  else if (new URL(url).username !== "" || new URL(url).password !== "")
-    problems.push(invalid("alpon.url", "a url holds no credentials: use spec.credentialsSecretRef"));
+  const problems = validateHttp(spec, "alpon.url", alpon.url ?? BACKEND_DEFAULTS.alpon.url, "apiKey");
   const { portHost, portContainer, volumeHost, volumeContainer } = alpon.dialect ?? {};
   if (portHost !== undefined && portHost === portContainer)
     problems.push(invalid("alpon.dialect.portContainer", "name another key than portHost"));
   if (volumeHost !== undefined && volumeHost === volumeContainer)
     problems.push(invalid("alpon.dialect.volumeContainer", "name another key than volumeHost"));
-  if (spec.credentialsSecretRef === undefined)
-    problems.push(invalid("credentialsSecretRef", "name a Secret with the key apiKey"));
   return problems;
 }
 

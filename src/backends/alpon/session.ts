@@ -3,9 +3,6 @@
  * vendor, or learned from a command that could not reach it. Where the account may not list, the session says so in each container (unverified).
  */
 import type {
-  BackendClock,
-  BackendLog,
-  BackendMetrics,
   Claim,
   Command,
   CommandOutcome,
@@ -16,11 +13,13 @@ import type {
   InFlight,
   Marker,
   SessionEvent,
-  WriteFence,
 } from "../contract.ts";
-import type { BackendFailure } from "../errors.ts";
-import type { HttpRequest, HttpResult } from "../http/client.ts";
+import { commonRefusal, refuse, transient, unsupportedCommand, type Refusal } from "../http/admission.ts";
+import type { HttpResult } from "../http/client.ts";
+import { CommandSlot, type Head } from "../http/command-slot.ts";
 import { isPage } from "../http/failures.ts";
+import { Looks } from "../http/looks.ts";
+import type { HttpSessionDeps, HttpSessionTimes } from "../http/sessions.ts";
 import { pathOf, type AlponDialect } from "./dialect.ts";
 import { errorIn } from "./errors-table.ts";
 import { runCreate, runRemove, runUpdate, type FlightHost } from "./flight.ts";
@@ -28,30 +27,16 @@ import { Inventory } from "./inventory.ts";
 import { pause } from "../pause.ts";
 import { readIds, readList, readOnline } from "./wire.ts";
 
-export interface SessionOptions {
-  targetKey: string;
+export interface SessionOptions extends HttpSessionTimes {
+  readonly targetKey: string;
   /** As the EdgeDevice has it: one of the asset's four kinds of ids. */
-  assetId: string;
-  dialect: AlponDialect;
-  /** Between two looks, ms. */
-  pollMs: number;
-  /** How long the effect of a request of unknown outcome may stay unseen, ms. */
-  settleMs: number;
+  readonly assetId: string;
+  readonly dialect: AlponDialect;
   /** Silence after which a stream is given up, ms. */
-  idleTimeoutMs: number;
-  commandTimeoutMs: number;
-  createTimeoutMs: number;
+  readonly idleTimeoutMs: number;
 }
 
-export interface SessionDeps {
-  clock: BackendClock;
-  log: BackendLog;
-  metrics: BackendMetrics;
-  fence: WriteFence;
-  random(): number;
-  send(request: HttpRequest): Promise<HttpResult>;
-  /** Whether the account can be used now, and if not, why. */
-  account(): { open: true } | { open: false; failure: BackendFailure };
+export interface SessionDeps extends HttpSessionDeps {
   /** Another session of the same asset, by any of its ids, that was first. */
   firstOf(session: AlponSession, ids: readonly string[]): AlponSession | undefined;
   closed(session: AlponSession): void;
@@ -70,10 +55,10 @@ export class AlponSession implements DeviceSession {
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   readonly #closing = new AbortController();
   readonly #openedAt: number;
-  readonly #settled = new Set<string>();
-  readonly #settling = new Set<string>();
   readonly #host: FlightHost;
-  #flight: InFlight | undefined;
+  readonly #slot: CommandSlot;
+  readonly #looks: Looks;
+  /** Whose container the command in flight is about. */
   #flightMarker: Marker | undefined;
   #connection: ConnectionState = "Unknown";
   #isSynced = false;
@@ -88,12 +73,9 @@ export class AlponSession implements DeviceSession {
   /** Monotonic ms until which it is left alone, and how often in a row it could not be reached. */
   #absentUntil = -Infinity;
   #absences = 0;
-  #reading: Promise<boolean> | undefined;
-  #next: Promise<boolean> | undefined;
   #isAsked = false;
   /** Looks in a row that gave nothing. */
   #failedLooks = 0;
-  #timer: unknown;
 
   constructor(options: SessionOptions, deps: SessionDeps) {
     this.targetKey = options.targetKey;
@@ -101,6 +83,17 @@ export class AlponSession implements DeviceSession {
     this.#deps = deps;
     const { clock, metrics } = deps;
     this.#openedAt = clock.monotonic();
+    const { signal } = this.#closing;
+    this.#slot = new CommandSlot(
+      { type: "alpon", targetKey: this.targetKey, signal, emit: (event) => this.#emit(event) },
+      deps,
+    );
+    this.#looks = new Looks({
+      clock,
+      random: () => deps.random(),
+      read: () => this.#read(),
+      delayMs: () => (deps.account().open ? options.pollMs : undefined),
+    });
     this.#host = {
       assetId: options.assetId,
       dialect: options.dialect,
@@ -108,14 +101,14 @@ export class AlponSession implements DeviceSession {
       settleMs: options.settleMs,
       idleTimeoutMs: options.idleTimeoutMs,
       createTimeoutMs: options.createTimeoutMs,
-      signal: this.#closing.signal,
+      signal,
       send: (request) => deps.send(request),
-      look: () => this.#look(),
+      look: () => this.#looks.now(),
       progress: (progress) => this.#noteProgress(progress),
       unreachable: () => this.#noteUnreachable(),
       malformed: (kind) => metrics.malformed("alpon", kind),
       monotonic: () => clock.monotonic(),
-      pause: (ms) => pause(clock, ms, this.#closing.signal),
+      pause: (ms) => pause(clock, ms, signal),
       after: (ms, run) => {
         const timer = clock.setTimeout(run, ms);
         return () => clock.clearTimeout(timer);
@@ -130,6 +123,7 @@ export class AlponSession implements DeviceSession {
     if (of !== undefined) this.#inventory.claim(of);
     const standing = this.#deps.account();
     const message = standing.open ? (this.#obstacle ?? this.#trouble) : standing.failure.message;
+    const { inFlight } = this.#slot;
     return {
       connection: this.#connection,
       ...(this.#lastSeenMs !== undefined && { lastSeenMs: this.#lastSeenMs }),
@@ -138,7 +132,7 @@ export class AlponSession implements DeviceSession {
       syncCount: this.#syncCount,
       ...(this.#obstacle !== undefined && { obstacle: this.#obstacle }),
       containers: this.#inventory.containers(this.#deps.clock.now()),
-      ...(this.#flight !== undefined && { inFlight: { ...this.#flight } }),
+      ...(inFlight !== undefined && { inFlight }),
     };
   }
 
@@ -157,12 +151,14 @@ export class AlponSession implements DeviceSession {
   }
 
   settle(operationId: string): "Open" | "Closed" {
-    if (this.#flightMarker?.operation === operationId && this.#flight?.kind === "Create") return "Open";
-    if (this.#settled.has(operationId)) return "Closed";
-    if (!this.#settling.has(operationId)) {
-      this.#settling.add(operationId);
-      void this.#settle(operationId);
-    }
+    if (this.#slot.operation === operationId) return "Open";
+    const { settlements } = this.#slot;
+    if (settlements.isClosed(operationId)) return "Closed";
+    settlements.prove(
+      operationId,
+      () => this.#isOver(),
+      () => this.#emit({ type: "Synced" }),
+    );
     return "Open";
   }
 
@@ -170,14 +166,14 @@ export class AlponSession implements DeviceSession {
     if (this.#closing.signal.aborted) return;
     this.#deps.log.debug({ target: this.targetKey, reason }, "the list is read again");
     this.#isAsked = true;
-    void this.#look();
+    void this.#looks.now();
   }
 
   close(): Promise<void> {
     if (!this.#closing.signal.aborted) {
       this.#closing.abort();
       this.#listeners.clear();
-      this.#deps.clock.clearTimeout(this.#timer);
+      this.#looks.close();
       this.#deps.closed(this);
     }
     return Promise.resolve();
@@ -189,7 +185,7 @@ export class AlponSession implements DeviceSession {
   accountChanged(): void {
     this.#isSynced = false;
     if (!this.#deps.account().open) return this.#setConnection("Unknown");
-    void this.#look();
+    void this.#looks.now();
   }
 
   /** Whether one of these ids names this session's asset. */
@@ -199,17 +195,11 @@ export class AlponSession implements DeviceSession {
 
   // Commands.
 
-  #refusal(command: Command): Omit<Extract<Dispatch, { sent: false }>, "sent"> | undefined {
-    type Refusal = Omit<Extract<Dispatch, { sent: false }>, "sent">;
-    const refuse = (reason: Refusal["reason"], failure: BackendFailure): Refusal => ({ reason, failure });
-    const transient = (message: string): BackendFailure => ({ class: "Transient", message });
-    if (this.#closing.signal.aborted) return refuse("Closed", transient("the session was closed"));
-    if (!this.#deps.fence.valid()) return refuse("Fenced", transient("this process may not write now"));
-    const standing = this.#deps.account();
-    if (!standing.open) return refuse("Offline", { class: "Unreachable", message: standing.failure.message });
-    if (this.#connection === "Offline")
-      return refuse("Offline", { class: "Unreachable", message: this.#trouble ?? "the device is offline" });
-    if (this.#flight !== undefined) return refuse("SlotBusy", transient("another command is in flight"));
+  #refusal(command: Command): Refusal | undefined {
+    const offline = this.#connection === "Offline" ? (this.#trouble ?? "the device is offline") : undefined;
+    const { aborted: closed } = this.#closing.signal;
+    const refused = commonRefusal({ closed, deps: this.#deps, offline, busy: this.#slot.isBusy });
+    if (refused !== undefined) return refused;
     if (!this.snapshot().synced) return refuse("NotSynced", transient("the device's containers are not known yet"));
     switch (command.kind) {
       case "Create":
@@ -217,64 +207,18 @@ export class AlponSession implements DeviceSession {
       case "Remove":
         return undefined;
       default:
-        return refuse("Invalid", {
-          class: "Unsupported",
-          field: "",
-          message: `ALPON has no way to ${command.kind.toLowerCase()} a container`,
-        });
+        return unsupportedCommand("ALPON", command.kind, "container");
     }
   }
 
   async #run(command: Command): Promise<CommandOutcome> {
-    const { clock, log, metrics } = this.#deps;
-    const flight: InFlight = {
-      commandId: command.commandId,
-      kind: command.kind,
-      sentAtMs: clock.now(),
-      overdue: false,
-    };
     const marker = command.kind === "Create" ? command.marker : this.#markerOf(command.externalId);
-    this.#flight = flight;
-    this.#flightMarker = marker;
-    const operation = command.kind === "Create" ? command.marker.operation : undefined;
-    if (operation !== undefined) this.#settled.delete(operation);
     const timeoutMs = command.kind === "Remove" ? this.options.commandTimeoutMs : this.options.createTimeoutMs;
-    const deadline = clock.setTimeout(() => {
-      flight.overdue = true;
-      log.warn(
-        { target: this.targetKey, command: { ...flight } },
-        "not done within its timeout: still waiting for its end",
-      );
-    }, timeoutMs);
-    try {
-      const outcome = await this.#carryOut(command, marker);
-      if (this.#closing.signal.aborted) return outcome;
-      if (operation !== undefined) this.#settled.add(operation);
-      this.#flight = undefined;
-      this.#flightMarker = undefined;
-      metrics.command("alpon", outcome.kind, outcome.result);
-      log.info(
-        {
-          target: this.targetKey,
-          kind: command.kind,
-          commandId: command.commandId,
-          key: command.key,
-          result: outcome.result,
-          externalId: outcome.externalId,
-          failure: outcome.result === "Failed" ? outcome.failure : undefined,
-        },
-        "command ended",
-      );
-      this.#emit({ type: "Outcome", key: command.key, outcome });
-      this.#emit({ type: "SlotFree" });
-      return outcome;
-    } finally {
-      clock.clearTimeout(deadline);
-    }
+    this.#flightMarker = marker;
+    return this.#slot.run(command, timeoutMs, (head) => this.#carryOut(command, marker, head));
   }
 
-  #carryOut(command: Command, marker: Marker | undefined): Promise<CommandOutcome> {
-    const head = { commandId: command.commandId, kind: command.kind };
+  #carryOut(command: Command, marker: Marker | undefined, head: Head): Promise<CommandOutcome> {
     switch (command.kind) {
       case "Create":
         return runCreate(this.#host, command, head);
@@ -292,36 +236,15 @@ export class AlponSession implements DeviceSession {
   }
 
   #noteProgress(progress: NonNullable<InFlight["progress"]>): void {
-    const flight = this.#flight;
-    if (flight === undefined || JSON.stringify(flight.progress) === JSON.stringify(progress)) return;
-    flight.progress = progress;
     const marker = this.#flightMarker;
-    if (marker !== undefined) this.#emit({ type: "Container", externalId: "", marker });
+    if (this.#slot.progress(progress) && marker !== undefined)
+      this.#emit({ type: "Container", externalId: "", marker });
   }
 
   // Looking.
 
-  /** Reads everything anew, beginning after this call; several calls share one. @returns whether the containers are known now. */
-  #look(): Promise<boolean> {
-    if (this.#reading === undefined) {
-      this.#reading = this.#read().finally(() => {
-        this.#reading = undefined;
-      });
-      return this.#reading;
-    }
-    const before = this.#reading;
-    this.#next ??= before.then(() => {
-      this.#next = undefined;
-      return this.#look();
-    });
-    return this.#next;
-  }
-
   async #read(): Promise<boolean> {
-    this.#deps.clock.clearTimeout(this.#timer);
-    const isKnown = this.#deps.account().open && !this.#closing.signal.aborted && (await this.#readAll());
-    this.#schedule();
-    return isKnown;
+    return this.#deps.account().open && !this.#closing.signal.aborted && (await this.#readAll());
   }
 
   async #readAll(): Promise<boolean> {
@@ -425,7 +348,7 @@ export class AlponSession implements DeviceSession {
       method: "GET",
       path,
       write: false,
-      urgency: this.#flight === undefined ? "Routine" : "Urgent",
+      urgency: this.#slot.isBusy ? "Urgent" : "Routine",
       signal: this.#closing.signal,
     });
   }
@@ -460,7 +383,7 @@ export class AlponSession implements DeviceSession {
     this.#absentUntil = this.#deps.clock.monotonic() + polls * this.options.pollMs;
     this.#trouble = this.#awayMessage();
     this.#setConnection("Offline");
-    this.#schedule();
+    this.#looks.schedule();
   }
 
   #setConnection(state: ConnectionState): void {
@@ -469,24 +392,15 @@ export class AlponSession implements DeviceSession {
     this.#emit({ type: "Connection", state });
   }
 
-  #schedule(): void {
-    this.#deps.clock.clearTimeout(this.#timer);
-    if (this.#closing.signal.aborted || !this.#deps.account().open) return;
-    const delayMs = this.options.pollMs * (0.9 + 0.2 * this.#deps.random());
-    this.#timer = this.#deps.clock.setTimeout(() => void this.#look(), delayMs);
-  }
-
   /** What a former process has sent may arrive until the settle time after this session was opened. */
-  async #settle(operationId: string): Promise<void> {
+  async #isOver(): Promise<boolean> {
     const { clock } = this.#deps;
+    const { signal } = this.#closing;
     const waitMs = this.#openedAt + this.options.settleMs - clock.monotonic();
-    if (waitMs > 0) await pause(clock, waitMs, this.#closing.signal);
-    while (!this.#closing.signal.aborted && !(await this.#look()))
-      await pause(clock, Math.max(1, this.options.settleMs / 3), this.#closing.signal);
-    this.#settling.delete(operationId);
-    if (this.#closing.signal.aborted) return;
-    this.#settled.add(operationId);
-    this.#emit({ type: "Synced" });
+    if (waitMs > 0) await pause(clock, waitMs, signal);
+    while (!signal.aborted && !(await this.#looks.now()))
+      await pause(clock, Math.max(1, this.options.settleMs / 3), signal);
+    return !signal.aborted;
   }
 
   /** A success tells that the device can be reached. */

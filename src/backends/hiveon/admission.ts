@@ -1,12 +1,9 @@
 /** Whether a command may be sent at all. What is refused here never leaves the process. */
-import type { Command, Dispatch } from "../contract.ts";
-import type { BackendFailure } from "../errors.ts";
+import type { Command } from "../contract.ts";
+import { commonRefusal, refuse, transient, unsupportedCommand, type Refusal } from "../http/admission.ts";
 import type { Names } from "./ids.ts";
 import type { Ledger } from "./ledger.ts";
 import type { SessionDeps } from "./session.ts";
-
-/** Why not. */
-export type Refusal = Omit<Extract<Dispatch, { sent: false }>, "sent">;
 
 /** The session, as far as it is needed here. */
 export interface AdmissionView {
@@ -20,13 +17,8 @@ export interface AdmissionView {
 }
 
 export function refusal(command: Command, view: AdmissionView): Refusal | undefined {
-  const refuse = (reason: Refusal["reason"], failure: BackendFailure): Refusal => ({ reason, failure });
-  const transient = (message: string): BackendFailure => ({ class: "Transient", message });
-  if (view.closed) return refuse("Closed", transient("the session was closed"));
-  if (!view.deps.fence.valid()) return refuse("Fenced", transient("this process may not write now"));
-  const standing = view.deps.account();
-  if (!standing.open) return refuse("Offline", { class: "Unreachable", message: standing.failure.message });
-  if (view.busy) return refuse("SlotBusy", transient("another command is in flight"));
+  const refused = commonRefusal(view);
+  if (refused !== undefined) return refused;
   switch (command.kind) {
     case "Create": {
       const account = view.ledger(command.marker);
@@ -52,10 +44,6 @@ export function refusal(command: Command, view: AdmissionView): Refusal | undefi
         ? refuse("NotSynced", transient(`rental ${command.externalId} has not been looked up`))
         : undefined;
     default:
-      return refuse("Invalid", {
-        class: "Unsupported",
-        field: "",
-        message: `Hiveon has no way to ${command.kind.toLowerCase()} a rental`,
-      });
+      return unsupportedCommand("Hiveon", command.kind, "rental");
   }
 }

@@ -9,7 +9,9 @@ import type { EdgeBackendSpec } from "../../crds/edge-backend.ts";
 import type { EdgeDeviceSpec } from "../../crds/edge-device.ts";
 import { BACKEND_DEFAULTS } from "../../crds/default-values.ts";
 import type { Backend, BackendDeps, FieldProblem } from "../contract.ts";
-import { HiveonAccount, targetKeyOf } from "./account.ts";
+import { targetKeyOf } from "../http/account.ts";
+import { invalid, validateHttp } from "../http/validate.ts";
+import { HiveonAccount } from "./account.ts";
 import { hiveonPlanner } from "./planner.ts";
 
 export { hiveonPlanner } from "./planner.ts";
@@ -36,28 +38,17 @@ export function createHiveonBackend(deps: BackendDeps): Backend {
     targetKey: (backend, device) => {
       if (backend.hiveon === undefined || device.hiveon === undefined) return undefined;
       const url = backend.hiveon.url ?? BACKEND_DEFAULTS.hiveon.url;
-      return URL.canParse(url) ? targetKeyOf(new URL(url).origin, device.hiveon.machineId) : undefined;
+      return URL.canParse(url) ? targetKeyOf("hiveon", new URL(url).origin, device.hiveon.machineId) : undefined;
     },
   };
-}
-
-function invalid(path: string, message: string): FieldProblem {
-  return { path, kind: "Invalid", reason: "InvalidSpec", message };
 }
 
 function validateBackend(spec: EdgeBackendSpec): FieldProblem[] {
   const { hiveon } = spec;
   if (hiveon === undefined) return [invalid("hiveon", "set spec.hiveon")];
-  const problems: FieldProblem[] = [];
-  const url = hiveon.url ?? BACKEND_DEFAULTS.hiveon.url;
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-    problems.push(invalid("hiveon.url", "write https://host or https://host/path"));
-  else if (new URL(url).username !== "" || new URL(url).password !== "")
-    problems.push(invalid("hiveon.url", "a url holds no credentials: use spec.credentialsSecretRef"));
+  const problems = validateHttp(spec, "hiveon.url", hiveon.url ?? BACKEND_DEFAULTS.hiveon.url, "apiKey");
   if (hiveon.externalIdPath !== undefined && !hiveon.externalIdPath.includes("{id}"))
     problems.push(invalid("hiveon.externalIdPath", "write an absolute path with {id} in it"));
-  if (spec.credentialsSecretRef === undefined)
-    problems.push(invalid("credentialsSecretRef", "name a Secret with the key apiKey"));
   return problems;
 }
 

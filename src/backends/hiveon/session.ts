@@ -3,9 +3,6 @@
  * looked up by ids that can be computed from its name, and those that have not ended are polled. One command is in flight at a time (flight.ts).
  */
 import type {
-  BackendClock,
-  BackendLog,
-  BackendMetrics,
   Claim,
   Command,
   CommandOutcome,
@@ -13,43 +10,29 @@ import type {
   DeviceSession,
   DeviceSnapshot,
   Dispatch,
-  InFlight,
   SessionEvent,
-  WriteFence,
 } from "../contract.ts";
-import type { BackendFailure } from "../errors.ts";
+import { CommandSlot, type Head } from "../http/command-slot.ts";
+import { Looks } from "../http/looks.ts";
+import type { HttpSessionDeps, HttpSessionTimes } from "../http/sessions.ts";
 import { refusal } from "./admission.ts";
 import { Ledger, type Rental } from "./ledger.ts";
-import { lookByDeploymentId, lookByExternalId, type Look, type Send } from "./lookup.ts";
+import { lookByDeploymentId, lookByExternalId, type Look } from "./lookup.ts";
 import { runCreate, runStop, type FlightHost } from "./flight.ts";
 import { ABSENT_READS, lookUp, settled, verifyLookup } from "./find.ts";
 import { pause } from "../pause.ts";
 import { secretsOf, type DeploymentStatus } from "./wire.ts";
 
-export interface SessionOptions {
-  targetKey: string;
-  machineId: string;
-  machinePriceId: string;
-  externalIdPath: string | undefined;
-  /** Between two looks at a rental that rests, ms. */
-  pollMs: number;
-  /** How long after a start of unknown outcome its rental may still become visible, ms. */
-  settleMs: number;
-  commandTimeoutMs: number;
-  createTimeoutMs: number;
+export interface SessionOptions extends HttpSessionTimes {
+  readonly targetKey: string;
+  readonly machineId: string;
+  readonly machinePriceId: string;
+  readonly externalIdPath: string | undefined;
 }
 
-export interface SessionDeps {
-  clock: BackendClock;
-  log: BackendLog;
-  metrics: BackendMetrics;
-  fence: WriteFence;
-  random(): number;
-  send: Send;
+export interface SessionDeps extends HttpSessionDeps {
   /** What our ids are worth: whoever finds that looking by them does not work says so, and nothing more is begun on the account. */
-  lookup: { broken: string | undefined; report(message: string): void };
-  /** Whether the account can be used now, and if not, why. */
-  account(): { open: true } | { open: false; failure: BackendFailure };
+  readonly lookup: { readonly broken: string | undefined; report(message: string): void };
   closed(session: HiveonSession): void;
 }
 
@@ -66,17 +49,14 @@ export class HiveonSession implements DeviceSession, FlightHost {
   readonly #closing = new AbortController();
   /** Monotonic ms: a former process wrote no later than this. */
   readonly openedAt: number;
-  /** Operations that are proven to have ended. */
-  readonly #settled = new Set<string>();
-  readonly #settling = new Set<string>();
+  readonly #slot: CommandSlot;
+  /** Of the rentals that are known and have not ended. */
+  readonly #polls: Looks;
   /** Since when a deployment that was known is said not to exist: monotonic ms and how often. */
   readonly #absent = new Map<string, { sinceMs: number; reads: number }>();
-  #flight: InFlight | undefined;
-  #flightOperation: string | undefined;
   #syncCount = 0;
   #looking = false;
   #again = false;
-  #timer: unknown;
   #connection: ConnectionState = "Unknown";
 
   constructor(options: SessionOptions, deps: SessionDeps) {
@@ -84,6 +64,16 @@ export class HiveonSession implements DeviceSession, FlightHost {
     this.options = options;
     this.deps = deps;
     this.openedAt = deps.clock.monotonic();
+    this.#slot = new CommandSlot(
+      { type: "hiveon", targetKey: this.targetKey, signal: this.signal, emit: (event) => this.#emit(event) },
+      deps,
+    );
+    this.#polls = new Looks({
+      clock: deps.clock,
+      random: () => deps.random(),
+      read: () => this.#pollAll(),
+      delayMs: () => this.#pollDelayMs(),
+    });
     this.#connection = deps.account().open ? "Connected" : "Unknown";
   }
 
@@ -94,6 +84,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
     const account = of === undefined ? undefined : this.#follow(of);
     const known = account === undefined ? [...this.#accounts.values()] : [account];
     const complete = known.every((each) => each.complete);
+    const { inFlight } = this.#slot;
     const message = standing.open
       ? complete
         ? undefined
@@ -110,7 +101,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
           each.observed(rental, this.options.machineId),
         );
       }),
-      ...(this.#flight !== undefined && { inFlight: { ...this.#flight } }),
+      ...(inFlight !== undefined && { inFlight }),
     };
   }
 
@@ -122,7 +113,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
   execute(command: Command): Dispatch {
     const refused = refusal(command, {
       closed: this.#closing.signal.aborted,
-      busy: this.#flight !== undefined,
+      busy: this.#slot.isBusy,
       deps: this.deps,
       ledger: (names) => this.#accounts.get(keyOf(names)),
       knows: (externalId) => this.#accountOf(externalId) !== undefined,
@@ -135,17 +126,19 @@ export class HiveonSession implements DeviceSession, FlightHost {
   }
 
   settle(operationId: string): "Open" | "Closed" {
-    if (this.#flightOperation === operationId) return "Open";
-    if (this.#settled.has(operationId)) return "Closed";
+    const { settlements, operation } = this.#slot;
+    if (operation === operationId) return "Open";
+    if (settlements.isClosed(operationId)) return "Closed";
     const account = [...this.#accounts.values()].find(({ claim }) => claim.operation?.id === operationId);
     // Without a number there is nothing to look for: whoever asks has to name the object first.
     const attempt = account?.claim.operation?.attempt;
     if (account === undefined || attempt === undefined) return "Open";
     if (account.rentals.has(attempt) && account.complete) return "Closed";
-    if (!this.#settling.has(operationId)) {
-      this.#settling.add(operationId);
-      void this.#settle(operationId, account, attempt);
-    }
+    settlements.prove(
+      operationId,
+      () => this.#isOver(account, attempt),
+      () => this.#emitContainer(account, account.rentals.get(attempt)?.status.deploymentId ?? "", operationId),
+    );
     return "Open";
   }
 
@@ -160,7 +153,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
     if (!this.#closing.signal.aborted) {
       this.#closing.abort();
       this.#listeners.clear();
-      this.deps.clock.clearTimeout(this.#timer);
+      this.#polls.close();
       this.deps.closed(this);
     }
     return Promise.resolve();
@@ -177,7 +170,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
     for (const [key, account] of this.#accounts) {
       account.complete = false;
       // An object that still exists names itself again; what is left of one that is gone would be looked up for ever.
-      const idle = this.#flight === undefined && this.#settling.size === 0;
+      const idle = !this.#slot.isBusy && !this.#slot.settlements.isProving;
       if (idle && account.live().length === 0) this.#accounts.delete(key);
     }
     this.#emit({ type: "Connection", state: connection });
@@ -211,7 +204,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
   note(account: Ledger, attempt: number, status: DeploymentStatus): void {
     this.#absent.delete(account.externalId(attempt));
     if (!account.note(attempt, status, this.deps.clock.now())) return;
-    const { owner, namespace, name } = account.claim;
+    const { namespace, name } = account.claim;
     this.deps.log.info(
       {
         target: this.targetKey,
@@ -222,9 +215,8 @@ export class HiveonSession implements DeviceSession, FlightHost {
       },
       "rental changed",
     );
-    const marker = { owner, namespace, name, uid: "", operation: "", hash: "" };
-    this.#emit({ type: "Container", externalId: status.deploymentId, marker });
-    this.#schedule();
+    this.#emitContainer(account, status.deploymentId);
+    this.#polls.schedule();
   }
 
   /** Looks by our id over the settle time. */
@@ -264,56 +256,12 @@ export class HiveonSession implements DeviceSession, FlightHost {
 
   // Commands.
 
-  async #run(command: Command): Promise<CommandOutcome> {
-    const { clock, log, metrics } = this.deps;
-    const flight: InFlight = {
-      commandId: command.commandId,
-      kind: command.kind,
-      sentAtMs: clock.now(),
-      overdue: false,
-    };
-    this.#flight = flight;
-    const operation = command.kind === "Create" ? command.marker.operation : undefined;
-    this.#flightOperation = operation;
-    if (operation !== undefined) this.#settled.delete(operation);
+  #run(command: Command): Promise<CommandOutcome> {
     const timeoutMs = command.kind === "Create" ? this.options.createTimeoutMs : this.options.commandTimeoutMs;
-    const deadline = clock.setTimeout(() => {
-      flight.overdue = true;
-      log.warn(
-        { target: this.targetKey, command: { ...flight } },
-        "not done within its timeout: still waiting for its end",
-      );
-    }, timeoutMs);
-    try {
-      const outcome = await this.#carryOut(command);
-      if (this.#closing.signal.aborted) return outcome;
-      if (operation !== undefined) this.#settled.add(operation);
-      this.#flight = undefined;
-      this.#flightOperation = undefined;
-      metrics.command("hiveon", outcome.kind, outcome.result);
-      const failure = outcome.result === "Failed" ? outcome.failure : undefined;
-      log.info(
-        {
-          target: this.targetKey,
-          kind: command.kind,
-          commandId: command.commandId,
-          key: command.key,
-          result: outcome.result,
-          externalId: outcome.externalId,
-          failure,
-        },
-        "command ended",
-      );
-      this.#emit({ type: "Outcome", key: command.key, outcome });
-      this.#emit({ type: "SlotFree" });
-      return outcome;
-    } finally {
-      clock.clearTimeout(deadline);
-    }
+    return this.#slot.run(command, timeoutMs, (head) => this.#carryOut(command, head));
   }
 
-  #carryOut(command: Command): Promise<CommandOutcome> {
-    const head = { commandId: command.commandId, kind: command.kind };
+  #carryOut(command: Command, head: Head): Promise<CommandOutcome> {
     if (command.kind === "Create") {
       const account = this.#accounts.get(keyOf(command.marker));
       if (account === undefined || command.attempt === undefined) throw new Error("not admitted");
@@ -394,7 +342,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
       }
     } while (this.#again && !this.#closing.signal.aborted);
     this.#looking = false;
-    this.#schedule();
+    this.#polls.schedule();
   }
 
   /** One more look at a rental that is known. @returns whether the vendor said something clear. */
@@ -427,41 +375,38 @@ export class HiveonSession implements DeviceSession, FlightHost {
     return false;
   }
 
-  /** The next poll: what is on its way soon, what rests after the interval; at no fixed beat. */
-  #schedule(): void {
-    this.deps.clock.clearTimeout(this.#timer);
-    if (this.#closing.signal.aborted || !this.deps.account().open) return;
+  /** What is on its way is polled soon, what rests after the interval. */
+  #pollDelayMs(): number | undefined {
+    if (!this.deps.account().open) return undefined;
     const live = [...this.#accounts.values()].flatMap((account) => account.live());
-    if (live.length === 0) return;
-    const moving = live.some(
+    if (live.length === 0) return undefined;
+    const isMoving = live.some(
       ({ status, externalId }) =>
         (status.state !== "Running" && status.state !== "Failed") || this.#absent.has(externalId),
     );
-    const delayMs = (moving ? this.hurriedMs : this.options.pollMs) * (0.9 + 0.2 * this.deps.random());
-    this.#timer = this.deps.clock.setTimeout(() => void this.#pollAll(), delayMs);
+    return isMoving ? this.hurriedMs : this.options.pollMs;
   }
 
-  async #pollAll(): Promise<void> {
+  async #pollAll(): Promise<boolean> {
     for (const account of this.#accounts.values())
       for (const rental of account.live()) {
-        if (this.#closing.signal.aborted || !this.deps.account().open) return;
+        if (this.#closing.signal.aborted || !this.deps.account().open) return false;
         await this.poll(account, rental);
       }
-    this.#schedule();
+    return true;
   }
 
-  async #settle(operationId: string, account: Ledger, attempt: number): Promise<void> {
+  async #isOver(account: Ledger, attempt: number): Promise<boolean> {
     const found = await settled(this, account.externalId(attempt));
-    this.#settling.delete(operationId);
-    if (this.#closing.signal.aborted) return;
+    if (this.#closing.signal.aborted) return false;
     if (found !== undefined) this.note(account, attempt, found);
-    this.#settled.add(operationId);
+    return true;
+  }
+
+  #emitContainer(account: Ledger, externalId: string, operation = ""): void {
     const { owner, namespace, name } = account.claim;
-    this.#emit({
-      type: "Container",
-      externalId: found?.deploymentId ?? "",
-      marker: { owner, namespace, name, uid: "", operation: operationId, hash: "" },
-    });
+    const marker = { owner, namespace, name, uid: "", operation, hash: "" };
+    this.#emit({ type: "Container", externalId, marker });
   }
 
   #emit(event: SessionEvent): void {

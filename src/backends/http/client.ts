@@ -2,7 +2,9 @@
  * src/backends/http is what the vendors with an HTTP API share: one client per account. It reuses connections, limits requests (limiter.ts),
  * bounds every answer in size and time, checks its content type, follows no redirect, repeats nothing, and says of each request what is
  * proven: that it was never sent, that it was answered, or that nobody knows (exchange.ts). What an answer means is the vendor's business
- * (failures.ts has the common part); when the account as a whole may be used is gate.ts's.
+ * (failures.ts has the common part); when the account as a whole may be used is gate.ts's. account.ts puts the two together with the sessions
+ * of the account's devices, which share when they look (looks.ts), how one command is in flight (command-slot.ts), which operations are over
+ * (settlements.ts) and what is refused before anything is sent (admission.ts).
  *
  * A secret leaves this folder only in a request: neither the key nor a request's body is in any error text (text.ts).
  */

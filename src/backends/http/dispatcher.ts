@@ -74,7 +74,8 @@ export function proxySettings(
   };
 }
 
-function isLoopback(hostname: string): boolean {
+/** Whether a host, as URL.hostname has it, is this machine. */
+export function isLoopback(hostname: string): boolean {
   const bare = hostname.replace(/^\[|\]$/g, "");
   return bare === "localhost" || bare === "::1" || (isIP(bare) === 4 && bare.startsWith("127."));
 }

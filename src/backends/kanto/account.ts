@@ -10,6 +10,7 @@ import type {
   BackendDeps,
   DeviceSession,
 } from "../contract.ts";
+import { AccountListeners } from "../account-listeners.ts";
 import { TargetError } from "../errors.ts";
 import { connectorDialect } from "./connector-link.ts";
 import { DittoTransport } from "./ditto/index.ts";
@@ -34,9 +35,7 @@ export class KantoAccount implements Account {
   readonly #transport: Transport;
   /** By topic prefix and thing. */
   readonly #sessions = new Map<string, KantoSession>();
-  readonly #listeners = new Set<(status: AccountStatus) => void>();
-  readonly #noticeListeners = new Set<(notice: AccountNotice) => void>();
-  readonly #notices: AccountNotice[] = [];
+  readonly #listeners = new AccountListeners();
   /** Kinds of malformed messages that were told of, by device; "" for those that are of none. */
   readonly #malformed = new Map<string, Set<string>>();
   readonly #turnstile: Turnstile;
@@ -52,8 +51,8 @@ export class KantoAccount implements Account {
       {
         ...deps,
         metrics: deps.metrics,
-        onStatus: (status) => this.#onStatus(status),
-        onNotice: (notice) => this.#onNotice(notice),
+        onStatus: (status) => this.#listeners.changed(status),
+        onNotice: (notice) => this.#listeners.notice(notice),
         malformed: (kind, where) => this.#onMalformed(kind, where),
       },
     );
@@ -66,16 +65,7 @@ export class KantoAccount implements Account {
   }
 
   subscribe(listener: (status: AccountStatus) => void, notice?: (notice: AccountNotice) => void): () => void {
-    this.#listeners.add(listener);
-    if (notice !== undefined) {
-      this.#noticeListeners.add(notice);
-      // What was said before anybody listened.
-      for (const earlier of this.#notices.splice(0)) notice(earlier);
-    }
-    return () => {
-      this.#listeners.delete(listener);
-      if (notice !== undefined) this.#noticeListeners.delete(notice);
-    };
+    return this.#listeners.subscribe(listener, notice);
   }
 
   openDevice(device: EdgeDeviceSpec): DeviceSession {
@@ -109,7 +99,6 @@ export class KantoAccount implements Account {
     await Promise.all([...this.#sessions.values()].map((session) => session.close("Ending")));
     await closed;
     this.#listeners.clear();
-    this.#noticeListeners.clear();
   }
 
   #open(target: KantoTarget): DeviceSession {
@@ -134,7 +123,7 @@ export class KantoAccount implements Account {
         attach: (device, handlers) => this.#attach(device, handlers),
         brokerMessage: () => this.#brokerMessage(),
         malformed: (kind, topic) => this.#onMalformed(kind, topic, targetKey),
-        notice: (notice) => this.#onNotice(notice),
+        notice: (notice) => this.#listeners.notice(notice),
         closed: (closed) => this.#onSessionClosed(closed),
       },
     );
@@ -181,15 +170,6 @@ export class KantoAccount implements Account {
       { endpoint: this.endpoint, kind, topic: topic.slice(0, LONGEST_LOGGED) },
       "a message was dropped as malformed (told once per kind and device)",
     );
-  }
-
-  #onStatus(status: AccountStatus): void {
-    for (const listener of this.#listeners) listener(status);
-  }
-
-  #onNotice(notice: AccountNotice): void {
-    if (this.#noticeListeners.size === 0) this.#notices.push(notice);
-    for (const listener of this.#noticeListeners) listener(notice);
   }
 
   #brokerMessage(): string {

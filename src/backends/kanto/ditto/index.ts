@@ -11,7 +11,8 @@ import type { AccountStatus, WriteFence } from "../../contract.ts";
 import { BACKEND_DEFAULTS } from "../../../crds/default-values.ts";
 import { TargetError } from "../../errors.ts";
 import { HttpClient, type HttpResult } from "../../http/client.ts";
-import { createDispatcher, type HttpTls } from "../../http/dispatcher.ts";
+import { isReadable, plainHttp, tlsOf } from "../../http/account.ts";
+import { createDispatcher } from "../../http/dispatcher.ts";
 import { exchange } from "../../http/exchange.ts";
 import { AccountGate, type ProbeResult } from "../../http/gate.ts";
 import { oneLine, redact } from "../../http/text.ts";
@@ -67,25 +68,12 @@ export class DittoTransport implements Transport {
     const basePath = pathname.replace(/\/+$/, "");
     this.endpoint = `${origin}${basePath}`;
     this.#authentication = authentication(credentials);
-    if (kanto.url.startsWith("http:") && !isLoopback(new URL(kanto.url).hostname)) {
-      deps.onNotice({
-        reason: "PlainHttp",
-        message: `${this.endpoint} is spoken to without TLS: the credentials and everything about the devices can be read on the way`,
-        type: "Warning",
-      });
-    }
+    if (isReadable(kanto.url)) deps.onNotice(plainHttp(this.endpoint));
     const { headers, secrets } = this.#authentication;
     const { timings } = deps;
     const probeTimeoutMs = timings.probeTimeoutMs ?? PROBE_TIMEOUT_MS;
     this.#idleTimeoutMs = probeTimeoutMs * IDLE_TIMES;
-    const serverName = spec.tls?.serverName;
-    const { ca, clientCert, clientKey } = credentials;
-    const tls: HttpTls = {
-      ...(ca !== undefined && { ca }),
-      ...(clientCert !== undefined && { clientCert }),
-      ...(clientKey !== undefined && { clientKey }),
-      ...(serverName !== undefined && { serverName }),
-    };
+    const tls = tlsOf(spec, credentials);
     const limits = { ...BACKEND_DEFAULTS.rateLimit, ...spec.rateLimit };
     this.#client = new HttpClient(
       { url: kanto.url, tls, authHeaders: headers, secrets, limits, maxBytes: MAX_BYTES },
@@ -244,10 +232,6 @@ export class DittoTransport implements Transport {
     }
     this.#deps.onStatus(status);
   }
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
 }
 
 function probeResult(endpoint: string, result: HttpResult): ProbeResult {
