@@ -27,6 +27,13 @@ export const DEVICE_DEFAULTS = {
   kanto: { metrics: { enabled: false, frequencySeconds: 30 } },
 } as const;
 
+export const STACK_DEFAULTS = {
+  mode: "Own",
+  dependsOn: { condition: "Running" },
+  suspend: false,
+  deletion: { policy: "Remove", deleteVolumes: false, graceSeconds: 300 },
+} as const;
+
 export const BACKEND_DEFAULTS = {
   observeIntervalSeconds: 30,
   /** Kanto pushes its state: its interval is only that of the presence probe. */

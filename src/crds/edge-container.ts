@@ -7,16 +7,16 @@ import { CONTAINER_DEFAULTS } from "./default-values.ts";
 import { env, envFrom } from "./env.ts";
 import { image } from "./image.ts";
 import { adoption, backoff, deletion, restartPolicy, stop, updateStrategy } from "./lifecycle.ts";
-import { ports } from "./ports.ts";
+import { portList, ports } from "./ports.ts";
 import { localRef, textSource } from "./references.ts";
-import { resources } from "./resources.ts";
-import { choice, flag, immutable, list, object, ruled, text } from "./schema.ts";
-import { volumes } from "./volumes.ts";
-import { devices, logging, network, securityContext } from "./workload.ts";
+import { plainResources, resources } from "./resources.ts";
+import { choice, flag, immutable, list, object, PAGE_KEY, ruled, text, type Rule } from "./schema.ts";
+import { mounts, volumes } from "./volumes.ts";
+import { devices, logging, network, plainLogging, securityContext } from "./workload.ts";
 
 const argument = text("One argument.", { min: 0, max: 8192 });
 
-const spec = object("What is wanted.", {
+const shape = {
   deviceRef: ruled(localRef("The EdgeDevice that the container runs on."), [
     immutable("deviceRef cannot be changed: delete this EdgeContainer and create one for the other device"),
   ]),
@@ -81,9 +81,12 @@ const spec = object("What is wanted.", {
   }).exactOptional(),
   deletion: deletion.exactOptional(),
   backendOptions: backendOptions.exactOptional(),
-});
+};
 
-export const edgeContainerSpec = ruled(spec, [
+const spec = object("What is wanted.", shape);
+
+/** Rules over a whole spec, with or without its device. */
+const RULES: readonly Rule<Omit<z.output<typeof spec>, "deviceRef">>[] = [
   {
     rule: `has(self.image) || (has(self.managementPolicy) && self.managementPolicy == "Observe")`,
     message: "image is required unless managementPolicy is Observe: set it, e.g. docker.io/library/nginx:1.27",
@@ -99,8 +102,26 @@ export const edgeContainerSpec = ruled(spec, [
     message: "a privileged container already has every device: remove devices, or set privileged to false",
     holds: (value) => (value.devices?.length ?? 0) === 0 || value.securityContext?.privileged !== true,
   },
-]);
+];
 
+export const edgeContainerSpec = ruled(spec, RULES);
+
+const { deviceRef: _device, ...others } = shape;
+const template = object(
+  "An EdgeContainer's spec without deviceRef. That no mount path or host port is used twice, and that quantities are more than 0 and fit each other, is checked when the EdgeContainer is made.",
+  {
+    ...others,
+    ports: portList.exactOptional(),
+    volumes: mounts.exactOptional(),
+    resources: plainResources.exactOptional(),
+    logging: plainLogging.exactOptional(),
+  },
+);
+
+/** What an EdgeStack says of each of its containers. */
+export const edgeContainerTemplate = ruled(template.meta({ ...template.meta(), [PAGE_KEY]: "edgecontainer" }), RULES);
+
+export type EdgeContainerTemplate = z.infer<typeof template>;
 export type EdgeContainerSpec = z.infer<typeof spec>;
 
 /** An EdgeContainer as read from the API server. */

@@ -12,6 +12,7 @@ export const KINDS = {
   EdgeBackend: { kind: "EdgeBackend", plural: "edgebackends", singular: "edgebackend", shortName: "eb" },
   EdgeDevice: { kind: "EdgeDevice", plural: "edgedevices", singular: "edgedevice", shortName: "ed" },
   EdgeContainer: { kind: "EdgeContainer", plural: "edgecontainers", singular: "edgecontainer", shortName: "ec" },
+  EdgeStack: { kind: "EdgeStack", plural: "edgestacks", singular: "edgestack", shortName: "est" },
 } as const;
 
 /** A kind of ours. */
@@ -19,6 +20,9 @@ export type KindName = keyof typeof KINDS;
 
 /** On an object before the first effect outside the cluster, off when nothing is left there that is not accounted for. */
 export const FINALIZER = `${GROUP}/finalizer` as const;
+
+/** On the objects that an EdgeStack makes: its name. */
+export const STACK_LABEL = `${GROUP}/stack` as const;
 
 /** Annotations with which a user asks for something. The first three are acted on once per new value (status.lastHandled). */
 export const ANNOTATIONS = {

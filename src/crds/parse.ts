@@ -7,6 +7,7 @@ import { API_VERSION, KINDS, type KindName } from "./group.ts";
 import { edgeBackendSpec, edgeBackendStatus, type EdgeBackend } from "./edge-backend.ts";
 import { edgeContainerSpec, edgeContainerStatus, type EdgeContainer } from "./edge-container.ts";
 import { edgeDeviceSpec, edgeDeviceStatus, type EdgeDevice } from "./edge-device.ts";
+import { edgeStackSpec, edgeStackStatus, type EdgeStack } from "./edge-stack.ts";
 import type { KubeObject } from "../kube/types.ts";
 
 /** One thing wrong with an object. Holds no value of the object, so nothing secret. */
@@ -23,6 +24,7 @@ export const SCHEMAS = {
   EdgeBackend: { spec: edgeBackendSpec, status: edgeBackendStatus },
   EdgeDevice: { spec: edgeDeviceSpec, status: edgeDeviceStatus },
   EdgeContainer: { spec: edgeContainerSpec, status: edgeContainerStatus },
+  EdgeStack: { spec: edgeStackSpec, status: edgeStackStatus },
 } as const satisfies Record<KindName, { spec: z.ZodType; status: z.ZodType }>;
 
 /**
@@ -63,6 +65,10 @@ export function parseEdgeDevice(input: unknown): Parsed<EdgeDevice> {
 
 export function parseEdgeContainer(input: unknown): Parsed<EdgeContainer> {
   return parse("EdgeContainer", input);
+}
+
+export function parseEdgeStack(input: unknown): Parsed<EdgeStack> {
+  return parse("EdgeStack", input);
 }
 
 /** zod's issues as problems. Its messages name what was expected, never what was found. */

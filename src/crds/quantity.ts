@@ -30,6 +30,12 @@ const FACTORS: Readonly<Record<string, number>> = {
 /** A quantity as users write it: a whole number or a text. */
 export type Quantity = number | string;
 
+/**
+ * Full: with rules, whose refusals say what to write. Plain: with a pattern only, since Kubernetes before 1.33 takes a quantity for as long
+ * as a whole object when it estimates what rules cost, which a list of containers cannot afford.
+ */
+export type QuantityForm = "Full" | "Plain";
+
 /** Longest text of a quantity that anybody needs. */
 const LONGEST = 32;
 
@@ -39,12 +45,20 @@ const LONGEST = 32;
  * @param example shown when something else was written.
  * @param words texts that are allowed beside quantities.
  */
-export function quantity(description: string, example: string, words: readonly string[] = []) {
+export function quantity(
+  description: string,
+  example: string,
+  words: readonly string[] = [],
+  form: QuantityForm = "Full",
+) {
   const source = `^(${[QUANTITY, ...words].join("|")})$`;
   const allowed = new RegExp(source);
-  const schema = z
-    .union([z.int().min(0), z.string().max(LONGEST)])
-    .meta({ description, "x-kubernetes-int-or-string": true, maxLength: LONGEST });
+  const meta = { description, "x-kubernetes-int-or-string": true, maxLength: LONGEST };
+  if (form === "Plain")
+    return z
+      .union([z.int().min(0), z.string().max(LONGEST).regex(allowed)])
+      .meta({ ...meta, pattern: source, minimum: 0 });
+  const schema = z.union([z.int().min(0), z.string().max(LONGEST)]).meta(meta);
   return ruled(schema, [
     {
       // A number is a quantity unless it is negative.
@@ -55,8 +69,9 @@ export function quantity(description: string, example: string, words: readonly s
   ]);
 }
 
-/** A quantity that is more than 0. Its rules are attached here. */
-export function positiveQuantity(description: string, example: string) {
+/** A quantity that is more than 0; in the Plain form that is not checked. Its rules are attached here. */
+export function positiveQuantity(description: string, example: string, form: QuantityForm = "Full") {
+  if (form === "Plain") return quantity(description, example, [], form);
   return ruled(quantity(description, example), [
     {
       rule: `!isQuantity(string(self)) || quantity(string(self)).isGreaterThan(quantity("0"))`,

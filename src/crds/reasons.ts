@@ -157,6 +157,14 @@ export const DEVICE_READY = {
   Rejected: "Rejected",
 } as const;
 
+/** EdgeStack Ready. */
+export const STACK_READY = {
+  AllReady: "AllReady",
+  ChildrenNotReady: "ChildrenNotReady",
+  /** Nothing was made; Stalled says why. */
+  Rejected: "Rejected",
+} as const;
+
 export type ConditionType = keyof typeof CONDITION_TYPES;
 export type ReadyReason = keyof typeof READY_TRUE | keyof typeof READY_FALSE | keyof typeof READY_UNKNOWN;
 export type ReconcilingReason = keyof typeof RECONCILING;
@@ -166,3 +174,4 @@ export type SyncedReason = keyof typeof SYNCED;
 export type DeviceReachableReason = keyof typeof DEVICE_REACHABLE;
 export type BackendReadyReason = keyof typeof BACKEND_READY;
 export type DeviceReadyReason = keyof typeof DEVICE_READY;
+export type StackReadyReason = keyof typeof STACK_READY;

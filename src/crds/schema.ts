@@ -18,6 +18,8 @@ export interface FieldNotes {
 
 /** Meta key of the default; the generator turns it into text. */
 export const DEFAULT_KEY = "drayage-default";
+/** Meta key of a schema that another kind's page describes: the name of that page, without .md. */
+export const PAGE_KEY = "drayage-page";
 /** Meta key of CEL rules, as in the CRD. */
 export const RULES_KEY = "x-kubernetes-validations";
 

@@ -1,6 +1,6 @@
 /** The rest of what a container engine is told: network, privileges, devices, logging. */
 import type { z } from "zod";
-import { positiveQuantity } from "./quantity.ts";
+import { positiveQuantity, type QuantityForm } from "./quantity.ts";
 import { choice, flag, int, list, object, ruled, text } from "./schema.ts";
 import { absolutePath } from "./volumes.ts";
 
@@ -64,26 +64,34 @@ const device = object("One device file.", {
 
 export const devices = list("Device files that the container may use.", device, 64);
 
-export const logging = ruled(
-  object("How the device keeps the container's output. Unset fields: the backend's own.", {
-    driver: choice("JsonFile: in files on the device. None: not at all.", ["JsonFile", "None"]).exactOptional(),
-    maxFiles: int("How many files are kept.", 1, 1000).exactOptional(),
-    maxSize: positiveQuantity("Size at which a file is closed.", "10Mi").exactOptional(),
-    mode: choice("Blocking: the process waits for slow storage. NonBlocking: output may be lost instead.", [
-      "Blocking",
-      "NonBlocking",
-    ]).exactOptional(),
-    maxBufferSize: positiveQuantity("Buffer of NonBlocking.", "1Mi").exactOptional(),
-    rootDir: absolutePath("Directory on the device for the files.").exactOptional(),
-  }),
-  [
-    {
-      rule: `!has(self.maxBufferSize) || (has(self.mode) && self.mode == "NonBlocking")`,
-      message: "maxBufferSize counts only with mode NonBlocking: set mode too, or leave it out",
-      holds: (value) => value.maxBufferSize === undefined || value.mode === "NonBlocking",
-    },
-  ],
-);
+/** Logging with quantities of one form. */
+function loggingWith(form: QuantityForm) {
+  return ruled(
+    object("How the device keeps the container's output. Unset fields: the backend's own.", {
+      driver: choice("JsonFile: in files on the device. None: not at all.", ["JsonFile", "None"]).exactOptional(),
+      maxFiles: int("How many files are kept.", 1, 1000).exactOptional(),
+      maxSize: positiveQuantity("Size at which a file is closed.", "10Mi", form).exactOptional(),
+      mode: choice("Blocking: the process waits for slow storage. NonBlocking: output may be lost instead.", [
+        "Blocking",
+        "NonBlocking",
+      ]).exactOptional(),
+      maxBufferSize: positiveQuantity("Buffer of NonBlocking.", "1Mi", form).exactOptional(),
+      rootDir: absolutePath("Directory on the device for the files.").exactOptional(),
+    }),
+    [
+      {
+        rule: `!has(self.maxBufferSize) || (has(self.mode) && self.mode == "NonBlocking")`,
+        message: "maxBufferSize counts only with mode NonBlocking: set mode too, or leave it out",
+        holds: (value) => value.maxBufferSize === undefined || value.mode === "NonBlocking",
+      },
+    ],
+  );
+}
+
+export const logging = loggingWith("Full");
+
+/** For templates in lists. */
+export const plainLogging = loggingWith("Plain");
 
 export type Network = z.infer<typeof network>;
 export type SecurityContext = z.infer<typeof securityContext>;

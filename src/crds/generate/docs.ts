@@ -1,6 +1,6 @@
 /** The field reference: one page per kind, one for conditions and reasons, all in Markdown. */
 import { ANNOTATIONS, FINALIZER, GROUP, VERSION } from "../group.ts";
-import { DEFAULT_KEY, RULES_KEY } from "../schema.ts";
+import { DEFAULT_KEY, PAGE_KEY, RULES_KEY } from "../schema.ts";
 import { objectSchema } from "./crd.ts";
 import type { KindDefinition } from "./kinds.ts";
 import type { OpenApiSchema } from "./openapi.ts";
@@ -23,6 +23,7 @@ interface Row {
 /** All fields below a schema, parents first, lists as `path[]` and maps as `path.*`. */
 function rows(path: string, schema: OpenApiSchema, required: boolean): Row[] {
   const self: Row = { path, schema, required };
+  if (schema[PAGE_KEY] !== undefined) return [self];
   const below = { ...schema, ...(schema.items?.type === "object" && schema.items) };
   const prefix = schema.type === "array" ? `${path}[]` : path;
   const children = Object.entries(below.properties ?? {}).flatMap(([name, property]) =>
@@ -83,12 +84,18 @@ function table(fields: readonly Row[]): string {
       `\`${path}\``,
       typeOf(schema) + (required ? ", required" : ""),
       standard === undefined ? "" : `\`${String(standard)}\``,
-      cell(schema.description ?? ""),
+      cell(schema.description ?? "") + linkOf(schema),
       boundsOf(schema),
     ];
     return `| ${cells.join(" | ")} |`;
   });
   return ["| field | type | default | what it is | bounds |", "|---|---|---|---|---|", ...lines].join("\n");
+}
+
+/** Where another page has the fields. */
+function linkOf(schema: OpenApiSchema): string {
+  const page = schema[PAGE_KEY];
+  return page === undefined ? "" : ` Its fields, bounds and rules: [${page}](${page}.md#spec).`;
 }
 
 function cell(text: string): string {

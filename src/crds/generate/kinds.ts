@@ -138,4 +138,30 @@ export const KIND_DEFINITIONS: readonly KindDefinition[] = [
     ],
     selectableFields: [".spec.deviceRef.name"],
   },
+  {
+    ...KINDS.EdgeStack,
+    description: "Containers and volumes that belong together on one device.",
+    schemas: SCHEMAS.EdgeStack,
+    columns: [
+      { name: "Device", type: "string", description: "Its EdgeDevice.", jsonPath: ".spec.deviceRef.name" },
+      {
+        name: "Ready",
+        type: "string",
+        description: "How many of its containers are ready, of how many.",
+        jsonPath: ".status.ready",
+      },
+      { name: "Status", type: "string", description: "How it stands, in one word.", jsonPath: ".status.phase" },
+      AGE,
+      REASON,
+      {
+        name: "External-ID",
+        type: "string",
+        description: "The vendor's id of its stack, in mode Own where the vendor has stacks.",
+        jsonPath: ".status.external.id",
+        priority: 1,
+      },
+      MESSAGE,
+    ],
+    selectableFields: [".spec.deviceRef.name"],
+  },
 ];

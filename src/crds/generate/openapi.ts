@@ -1,6 +1,6 @@
 /** From a zod schema to the structural OpenAPI schema that a CustomResourceDefinition carries. */
 import { z } from "zod";
-import { DEFAULT_KEY, type RULES_KEY } from "../schema.ts";
+import { DEFAULT_KEY, PAGE_KEY, RULES_KEY } from "../schema.ts";
 
 /** A CEL rule as published. */
 export interface PublishedRule {
@@ -30,6 +30,7 @@ export interface OpenApiSchema {
   additionalProperties?: OpenApiSchema;
   anyOf?: unknown;
   [DEFAULT_KEY]?: string | number | boolean;
+  [PAGE_KEY]?: string;
   [RULES_KEY]?: PublishedRule[];
   "x-kubernetes-int-or-string"?: boolean;
   "x-kubernetes-list-type"?: string;
@@ -52,9 +53,27 @@ export function annotatedSchema(schema: z.ZodType): OpenApiSchema {
   return converted as OpenApiSchema;
 }
 
+/** Where in the whole schema a part of it stands. */
+interface Place {
+  /** Inside the template of another kind. */
+  template: boolean;
+  /** Inside a list of such a template. */
+  list: boolean;
+}
+
 /** The schema for the API server: defaults that are applied in code become part of the description. */
-export function publishedSchema(schema: OpenApiSchema): OpenApiSchema {
-  const { [DEFAULT_KEY]: standard, description, properties, items, additionalProperties, ...rest } = schema;
+export function publishedSchema(whole: OpenApiSchema, place: Place = { template: false, list: false }): OpenApiSchema {
+  const schema = place.list ? withPattern(whole) : whole;
+  const {
+    [DEFAULT_KEY]: standard,
+    [PAGE_KEY]: page,
+    description,
+    properties,
+    items,
+    additionalProperties,
+    ...rest
+  } = schema;
+  const below: Place = { ...place, template: place.template || page !== undefined };
   return {
     ...(description !== undefined && {
       description: standard === undefined ? description : `${description} Default: ${String(standard)}.`,
@@ -62,10 +81,27 @@ export function publishedSchema(schema: OpenApiSchema): OpenApiSchema {
     ...rest,
     ...(properties !== undefined && {
       properties: Object.fromEntries(
-        Object.entries(properties).map(([name, property]) => [name, publishedSchema(property)]),
+        Object.entries(properties).map(([name, property]) => [name, publishedSchema(property, below)]),
       ),
     }),
-    ...(items !== undefined && { items: publishedSchema(items) }),
-    ...(additionalProperties !== undefined && { additionalProperties: publishedSchema(additionalProperties) }),
+    ...(items !== undefined && { items: publishedSchema(items, { ...below, list: below.template }) }),
+    ...(additionalProperties !== undefined && { additionalProperties: publishedSchema(additionalProperties, below) }),
   };
+}
+
+/** `self.matches(r'...')`, as schema.ts writes it. */
+const MATCHES = /^self\.matches\(r'(.*)'\)$/;
+
+/**
+ * A rule about a text's syntax as a plain pattern, which costs the API server's budget for rules nothing: in a list inside a list of
+ * containers the rules would exceed it. It accepts the same; its refusal names the pattern instead of the fix.
+ */
+function withPattern(schema: OpenApiSchema): OpenApiSchema {
+  const rules = schema[RULES_KEY] ?? [];
+  const syntax = rules.find(({ rule }) => MATCHES.test(rule));
+  const pattern = syntax === undefined ? undefined : MATCHES.exec(syntax.rule)?.[1];
+  if (pattern === undefined || schema.pattern !== undefined) return schema;
+  const { [RULES_KEY]: _rules, ...rest } = schema;
+  const others = rules.filter((rule) => rule !== syntax);
+  return { ...rest, pattern, ...(others.length > 0 && { [RULES_KEY]: others }) };
 }

@@ -12,6 +12,7 @@ import type {
   READY_UNKNOWN,
   RECONCILING,
   SECRET_EXPOSURE,
+  STACK_READY,
   STALLED,
   SUSPENDED,
   SYNCED,
@@ -198,6 +199,15 @@ export const REASON_DOCS: readonly ReasonSection[] = [
       Progressing: "Not known yet.",
       Rejected: "The spec cannot be used; Stalled says why.",
     } satisfies Meanings<typeof DEVICE_READY>,
+  },
+  {
+    title: "EdgeStack: Ready",
+    text: "Whether every container of the stack is Ready. Reconciling and Stalled have the reasons of the container that they are about, which the message names.",
+    reasons: {
+      AllReady: "Every container is Ready, and none is left of those that have gone from the spec.",
+      ChildrenNotReady: "A container is not (status False), or whether it is cannot be known (status Unknown).",
+      Rejected: "The spec cannot be used as it is; Stalled says why.",
+    } satisfies Meanings<typeof STACK_READY>,
   },
 ];
 

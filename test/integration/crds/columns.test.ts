@@ -39,6 +39,12 @@ const STATUSES: Record<Kind, object> = {
     external: { id: "49834e57" },
     conditions: [condition("Ready", "False", "CrashLoopBackOff", "exit 1")],
   },
+  EdgeStack: {
+    phase: "Progressing",
+    ready: "2/3",
+    external: { id: "7f5a" },
+    conditions: [condition("Ready", "False", "ChildrenNotReady", "container web: on the way")],
+  },
 };
 
 beforeAll(async () => {
@@ -100,6 +106,14 @@ test("kubectl get eb, plain and wide", async () => {
   ]);
 });
 
+test("kubectl get est, plain and wide", async () => {
+  expect(await table("est", "one")).toEqual(["NAME|DEVICE|READY|STATUS|AGE", "one|press|2/3|Progressing|<age>"]);
+  expect(await table("est", "one", "-o", "wide")).toEqual([
+    "NAME|DEVICE|READY|STATUS|AGE|REASON|EXTERNAL-ID|MESSAGE",
+    "one|press|2/3|Progressing|<age>|ChildrenNotReady|7f5a|container web: on the way",
+  ]);
+});
+
 test("an object without status has empty cells and no <unknown>", async () => {
   expect((await table("ec", "two"))[1]).toBe("two|press|docker.io/library/nginx:1.27|<age>");
 });
@@ -107,7 +121,12 @@ test("an object without status has empty cells and no <unknown>", async () => {
 test("kubectl get edge lists every kind", async () => {
   const lines = await table("edge", "-o", "name");
   expect(new Set(lines.map((line) => line.split("/")[0]))).toEqual(
-    new Set(["edgebackend.edge.drayage.dev", "edgecontainer.edge.drayage.dev", "edgedevice.edge.drayage.dev"]),
+    new Set([
+      "edgebackend.edge.drayage.dev",
+      "edgecontainer.edge.drayage.dev",
+      "edgedevice.edge.drayage.dev",
+      "edgestack.edge.drayage.dev",
+    ]),
   );
 });
 

@@ -19,6 +19,10 @@ export const GOOD_SPECS = {
   EdgeBackend: { kanto: { url: "mqtt://broker:1883", tenant: "t" } },
   EdgeDevice: { backendRef: { name: "broker" }, kanto: { thingId: "edge:device:edge:containers" } },
   EdgeContainer: { deviceRef: { name: "press" }, image: "docker.io/library/nginx:1.27" },
+  EdgeStack: {
+    deviceRef: { name: "press" },
+    containers: [{ name: "web", template: { image: "docker.io/library/nginx:1.27" } }],
+  },
 } satisfies Record<string, LooseSpec>;
 
 export type Kind = keyof typeof GOOD_SPECS;
@@ -27,6 +31,7 @@ export const PLURALS: Record<Kind, string> = {
   EdgeBackend: "edgebackends",
   EdgeDevice: "edgedevices",
   EdgeContainer: "edgecontainers",
+  EdgeStack: "edgestacks",
 };
 
 /** An object with the good spec changed by `changes`; a change to undefined removes a field. */

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { parseAllDocuments } from "yaml";
+import { KINDS } from "../../../src/crds/group.ts";
 import { KubeAdmin, messageOf, type AnyObject } from "../../kube-admin.ts";
 
 const MANIFESTS = resolve(import.meta.dirname, "../../../manifests");
@@ -56,6 +57,10 @@ describe("the operator may", () => {
   test.each([
     ["watch", EDGE, "edgecontainers", {}],
     ["patch", EDGE, "edgecontainers", anywhere],
+    ["create", EDGE, "edgecontainers", anywhere],
+    ["delete", EDGE, "edgecontainers", anywhere],
+    ["watch", EDGE, "edgestacks", {}],
+    ["patch", EDGE, "edgestacks", { ...anywhere, subresource: "status" }],
     ["patch", EDGE, "edgedevices", { ...anywhere, subresource: "status" }],
     ["update", EDGE, "edgebackends", { ...anywhere, subresource: "finalizers" }],
     ["get", "", "secrets", anywhere],
@@ -74,8 +79,10 @@ describe("the operator may", () => {
 
 describe("the operator may not", () => {
   test.each([
-    ["create", EDGE, "edgecontainers", anywhere],
-    ["delete", EDGE, "edgecontainers", anywhere],
+    ["create", EDGE, "edgebackends", anywhere],
+    ["delete", EDGE, "edgebackends", anywhere],
+    ["create", EDGE, "edgestacks", anywhere],
+    ["delete", EDGE, "edgestacks", anywhere],
     ["list", "", "secrets", {}],
     ["watch", "", "secrets", {}],
     ["create", "", "secrets", anywhere],
@@ -97,6 +104,7 @@ describe.runIf(hasControllerManager)("the cluster's own roles, in a namespace wh
   const RIGHTS: [string, string, { view: boolean; edit: boolean; admin: boolean }][] = [
     ["list", "edgebackends", { view: true, edit: true, admin: true }],
     ["watch", "edgecontainers", { view: true, edit: true, admin: true }],
+    ["create", "edgestacks", { view: false, edit: true, admin: true }],
     ["create", "edgecontainers", { view: false, edit: true, admin: true }],
     ["delete", "edgedevices", { view: false, edit: true, admin: true }],
     ["create", "edgebackends", { view: false, edit: false, admin: true }],
@@ -153,9 +161,10 @@ describe("the samples", () => {
     );
     const names = (kind: string): string[] =>
       objects.filter((object) => object.kind === kind).map((object) => object.metadata.name);
+    for (const kind of Object.keys(KINDS)) expect(names(kind)).not.toEqual([]);
     for (const device of objects.filter(({ kind }) => kind === "EdgeDevice"))
       expect(names("EdgeBackend")).toContain(device.spec.backendRef.name);
-    for (const container of objects.filter(({ kind }) => kind === "EdgeContainer"))
+    for (const container of objects.filter(({ kind }) => kind === "EdgeContainer" || kind === "EdgeStack"))
       expect(names("EdgeDevice")).toContain(container.spec.deviceRef.name);
     for (const [, name] of JSON.stringify(objects).matchAll(
       /"(?:secretKeyRef|credentialsSecretRef|secretRef)":\{"name":"([^"]+)"/g,

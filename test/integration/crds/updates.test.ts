@@ -56,6 +56,14 @@ const FIXED: [string, Kind, LooseSpec, LooseSpec, string][] = [
     { alpon: { assetId: "2" } },
     "assetId cannot be changed",
   ],
+  [
+    "the device of a stack",
+    "EdgeStack",
+    {},
+    { deviceRef: { name: "other" } },
+    "deviceRef cannot be changed: delete this EdgeStack",
+  ],
+  ["the mode of a stack", "EdgeStack", {}, { mode: "Shared" }, "mode cannot be changed"],
   ["machineId", "EdgeDevice", hiveon, { hiveon: { machineId: "n" } }, "machineId cannot be changed"],
   ["projectId", "EdgeDevice", mittwald, { mittwald: { projectId: "q" } }, "projectId and stackId cannot be changed"],
   [
@@ -75,6 +83,7 @@ const FREE: [string, Kind, LooseSpec, LooseSpec][] = [
   ["name on the device", "EdgeContainer", { name: "a" }, { name: "b" }],
   ["removing all that is optional", "EdgeContainer", { name: "a", suspend: true }, { name: null, suspend: null }],
   ["the price of a rental", "EdgeDevice", hiveon, { hiveon: { machinePriceId: "p2" } }],
+  ["the default mode of a stack, spelled out", "EdgeStack", {}, { mode: "Own" }],
   ["architecture", "EdgeDevice", {}, { architecture: "amd64" }],
   ["whether a device reports metrics", "EdgeDevice", {}, { kanto: { metrics: { enabled: true } } }],
   ["the url of a backend", "EdgeBackend", {}, { kanto: { url: "mqtts://other:8883" } }],

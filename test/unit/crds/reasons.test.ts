@@ -24,6 +24,7 @@ const FROZEN = {
   LEASE_ACTIVE: "Rented Released",
   BACKEND_READY: "Connected Connecting ConnectionFailed Unauthorized TLSFailed Rejected",
   DEVICE_READY: "Connected Busy BackendNotReady DeviceNotFound DeviceUnreachable Progressing Rejected",
+  STACK_READY: "AllReady ChildrenNotReady Rejected",
 };
 
 test("condition types and reasons are the frozen ones, each key naming itself", () => {
@@ -54,5 +55,6 @@ test("group, names, annotations and finalizer are the frozen ones", () => {
     ["EdgeBackend", "edgebackends", "eb"],
     ["EdgeDevice", "edgedevices", "ed"],
     ["EdgeContainer", "edgecontainers", "ec"],
+    ["EdgeStack", "edgestacks", "est"],
   ]);
 });
