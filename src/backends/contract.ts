@@ -21,6 +21,7 @@ import type { EdgeBackendSpec } from "../crds/edge-backend.ts";
 import type { EdgeContainerSpec } from "../crds/edge-container.ts";
 import type { EdgeDeviceSpec } from "../crds/edge-device.ts";
 import type { BackendFailure } from "./errors.ts";
+import type { RegistryKeeper } from "./registry-contract.ts";
 
 /** The vendor of a backend: the key of its block in EdgeBackend.spec. */
 export type BackendType = "kanto" | "alpon" | "hiveon" | "mittwald";
@@ -50,7 +51,7 @@ export interface DesiredContainer {
   env: readonly { readonly name: string; readonly value: string }[];
   /** spec.startupScript, resolved; only where Planner.resolves asks for it. May be secret. */
   startupScript?: string;
-  /** Credentials for the image's registry out of spec.imagePullSecrets; only where Planner.resolves asks for them. */
+  /** Credentials for the image's registry out of spec.registryRefs and spec.imagePullSecrets; only where Planner.resolves asks for them. */
   registryAuth?: RegistryAuth;
   /** backendOptions.kanto.decryption, resolved. Values may be secret. */
   decryption?: { readonly keys: readonly string[]; readonly recipients: readonly string[] };
@@ -321,6 +322,8 @@ export interface Account {
    * @param headers names in lower case.
    */
   webhook?(raw: Buffer, headers: Readonly<Record<string, string | string[] | undefined>>): WebhookVerdict;
+  /** Where the vendor keeps logins at registries per project (Planner.keepsRegistries). */
+  readonly registries?: RegistryKeeper;
   close(): Promise<void>;
 }
 
@@ -476,7 +479,9 @@ export interface Planner {
   readonly nameConflicts: boolean;
   /** Present where each container is a rental that costs money. */
   readonly rentals?: Rentals;
-  /** References of the spec, beside env, that this backend needs resolved. Absent: none. */
+  /** True where logins at registries are objects of a project at the vendor (Account.registries): none goes with a container, it waits for its own. */
+  readonly keepsRegistries?: boolean;
+  /** References of the spec, beside env, that this backend needs resolved (imagePullSecrets: and registryRefs). Absent: none. */
   readonly resolves?: readonly ("startupScript" | "imagePullSecrets")[];
   /**
    * True where env values, and whatever else comes from Secrets, can be read back over the vendor's API or broker by whoever has access

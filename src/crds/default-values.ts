@@ -34,6 +34,8 @@ export const STACK_DEFAULTS = {
   deletion: { policy: "Remove", deleteVolumes: false, graceSeconds: 300 },
 } as const;
 
+export const REGISTRY_DEFAULTS = { deletion: { graceSeconds: 300 } } as const;
+
 export const BACKEND_DEFAULTS = {
   observeIntervalSeconds: 30,
   /** Kanto pushes its state: its interval is only that of the presence probe. */

@@ -13,6 +13,7 @@ export const KINDS = {
   EdgeDevice: { kind: "EdgeDevice", plural: "edgedevices", singular: "edgedevice", shortName: "ed" },
   EdgeContainer: { kind: "EdgeContainer", plural: "edgecontainers", singular: "edgecontainer", shortName: "ec" },
   EdgeStack: { kind: "EdgeStack", plural: "edgestacks", singular: "edgestack", shortName: "est" },
+  EdgeRegistry: { kind: "EdgeRegistry", plural: "edgeregistries", singular: "edgeregistry", shortName: "er" },
 } as const;
 
 /** A kind of ours. */

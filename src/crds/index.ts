@@ -1,18 +1,25 @@
 /**
- * src/crds is the API. One zod schema per kind (edge-backend.ts, edge-device.ts, edge-container.ts, edge-stack.ts, put together from small shared parts)
+ * src/crds is the API. One zod schema per kind (edge-backend.ts, edge-device.ts, edge-container.ts, edge-stack.ts, edge-registry.ts, put together from small shared parts)
  * is the single source of the TypeScript types, of run-time parsing (parse.ts), of the CRDs in manifests/crds with their CEL rules, and of
  * the field reference in docs/reference (both written by generate/main.ts). Beside them stand the names that are API too: group.ts and
  * reasons.ts; and the defaults, which are applied in code (defaults.ts) so that the operator never changes a spec.
  */
 export * from "./group.ts";
 export * from "./reasons.ts";
-export { BACKEND_DEFAULTS, CONTAINER_DEFAULTS, DEVICE_DEFAULTS, STACK_DEFAULTS } from "./default-values.ts";
+export {
+  BACKEND_DEFAULTS,
+  CONTAINER_DEFAULTS,
+  DEVICE_DEFAULTS,
+  REGISTRY_DEFAULTS,
+  STACK_DEFAULTS,
+} from "./default-values.ts";
 export * from "./defaults.ts";
 export {
   parseEdgeBackend,
   parseEdgeContainer,
   parseEdgeDevice,
   parseEdgeStack,
+  parseEdgeRegistry,
   type Parsed,
   type Problem,
 } from "./parse.ts";
@@ -38,6 +45,13 @@ export type {
   Operation,
 } from "./edge-container.ts";
 export type { EdgeStack, EdgeStackSpec, EdgeStackStatus, StackChild, StackContainer } from "./edge-stack.ts";
+export type {
+  EdgeRegistry,
+  EdgeRegistrySpec,
+  EdgeRegistryStatus,
+  RegistryBackend,
+  RegistryProject,
+} from "./edge-registry.ts";
 export type { Port } from "./ports.ts";
 export type { Volume } from "./volumes.ts";
 export type { BackendOptions } from "./backend-options.ts";

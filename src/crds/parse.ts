@@ -8,6 +8,7 @@ import { edgeBackendSpec, edgeBackendStatus, type EdgeBackend } from "./edge-bac
 import { edgeContainerSpec, edgeContainerStatus, type EdgeContainer } from "./edge-container.ts";
 import { edgeDeviceSpec, edgeDeviceStatus, type EdgeDevice } from "./edge-device.ts";
 import { edgeStackSpec, edgeStackStatus, type EdgeStack } from "./edge-stack.ts";
+import { edgeRegistrySpec, edgeRegistryStatus, type EdgeRegistry } from "./edge-registry.ts";
 import type { KubeObject } from "../kube/types.ts";
 
 /** One thing wrong with an object. Holds no value of the object, so nothing secret. */
@@ -25,6 +26,7 @@ export const SCHEMAS = {
   EdgeDevice: { spec: edgeDeviceSpec, status: edgeDeviceStatus },
   EdgeContainer: { spec: edgeContainerSpec, status: edgeContainerStatus },
   EdgeStack: { spec: edgeStackSpec, status: edgeStackStatus },
+  EdgeRegistry: { spec: edgeRegistrySpec, status: edgeRegistryStatus },
 } as const satisfies Record<KindName, { spec: z.ZodType; status: z.ZodType }>;
 
 /**
@@ -69,6 +71,10 @@ export function parseEdgeContainer(input: unknown): Parsed<EdgeContainer> {
 
 export function parseEdgeStack(input: unknown): Parsed<EdgeStack> {
   return parse("EdgeStack", input);
+}
+
+export function parseEdgeRegistry(input: unknown): Parsed<EdgeRegistry> {
+  return parse("EdgeRegistry", input);
 }
 
 /** zod's issues as problems. Its messages name what was expected, never what was found. */

@@ -15,6 +15,7 @@ export const CONDITION_TYPES = {
   ImageAvailable: "ImageAvailable",
   SecretExposure: "SecretExposure",
   LeaseActive: "LeaseActive",
+  CredentialsValid: "CredentialsValid",
 } as const;
 
 /** EdgeContainer Ready, by status. */
@@ -95,6 +96,7 @@ export const ACCEPTED = {
   DeviceNotFound: "DeviceNotFound",
   DeviceNotReady: "DeviceNotReady",
   RegistryNotFound: "RegistryNotFound",
+  RegistryNotReady: "RegistryNotReady",
   SecretNotFound: "SecretNotFound",
   SecretKeyMissing: "SecretKeyMissing",
   SecretMalformed: "SecretMalformed",
@@ -165,6 +167,30 @@ export const STACK_READY = {
   Rejected: "Rejected",
 } as const;
 
+/** EdgeRegistry Ready. */
+export const REGISTRY_READY = {
+  /** Every backend named has the login, or takes it with each container. */
+  Ready: "Ready",
+  Progressing: "Progressing",
+  /** A backend named takes no login. */
+  Unsupported: "Unsupported",
+  /** A registry of that host at the vendor is not this object's. */
+  Conflict: "Conflict",
+  BackendNotReady: "BackendNotReady",
+  /** The vendor refuses; tried again. */
+  OperationFailed: "OperationFailed",
+  /** The Secret cannot be used, or the spec. */
+  Rejected: "Rejected",
+} as const;
+
+/** CredentialsValid: True, False, and Unknown. */
+export const CREDENTIALS_VALID = {
+  Valid: "Valid",
+  Invalid: "Invalid",
+  /** No vendor has told, or none can. */
+  NotChecked: "NotChecked",
+} as const;
+
 export type ConditionType = keyof typeof CONDITION_TYPES;
 export type ReadyReason = keyof typeof READY_TRUE | keyof typeof READY_FALSE | keyof typeof READY_UNKNOWN;
 export type ReconcilingReason = keyof typeof RECONCILING;
@@ -175,3 +201,5 @@ export type DeviceReachableReason = keyof typeof DEVICE_REACHABLE;
 export type BackendReadyReason = keyof typeof BACKEND_READY;
 export type DeviceReadyReason = keyof typeof DEVICE_READY;
 export type StackReadyReason = keyof typeof STACK_READY;
+export type RegistryReadyReason = keyof typeof REGISTRY_READY;
+export type CredentialsValidReason = keyof typeof CREDENTIALS_VALID;

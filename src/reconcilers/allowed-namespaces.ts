@@ -16,35 +16,49 @@ export type Allowed = { allowed: true } | { allowed: false; message: string };
 /** Whether a device may use a backend. */
 export function isAllowed(backend: EdgeBackend, device: EdgeDevice, stores: Pick<Stores, "namespaceLabels">): Allowed {
   const theirs = device.metadata.namespace ?? "";
-  const own = backend.metadata.namespace ?? "";
-  if (theirs === own) return { allowed: true };
-  const { from = "Same", selector, targets } = backend.spec.allowedNamespaces ?? {};
-  const refuse = (why: string): Allowed => ({
-    allowed: false,
-    message: `EdgeBackend ${own}/${backend.metadata.name} may not be used from namespace ${theirs}: ${why}`,
-  });
-  switch (from) {
-    case "Same":
-      return refuse("set its spec.allowedNamespaces.from to All or Selector");
-    case "All":
-      break;
-    case "Selector": {
-      const labels = stores.namespaceLabels(theirs);
-      if (labels === undefined) return refuse("the labels of that namespace are not known yet");
-      if (!matches(labels, selector ?? {})) return refuse("its labels do not match spec.allowedNamespaces.selector");
-      break;
-    }
-    default:
-      return from satisfies never;
-  }
+  const allowed = isNamespaceAllowed(backend, theirs, stores);
+  if (!allowed.allowed || theirs === backend.metadata.namespace) return allowed;
+  const { targets = [] } = backend.spec.allowedNamespaces ?? {};
   const target =
     device.spec.kanto?.thingId ??
     device.spec.alpon?.assetId ??
     device.spec.hiveon?.machineId ??
     device.spec.mittwald?.projectId;
-  if (targets !== undefined && targets.length > 0 && !targets.includes(target ?? ""))
-    return refuse(`target ${target ?? "(none)"} is not in its spec.allowedNamespaces.targets`);
-  return { allowed: true };
+  if (targets.length === 0 || targets.includes(target ?? "")) return allowed;
+  return refusal(backend, theirs, `target ${target ?? "(none)"} is not in its spec.allowedNamespaces.targets`);
+}
+
+/** Whether objects of a namespace may use a backend at all. */
+export function isNamespaceAllowed(
+  backend: EdgeBackend,
+  theirs: string,
+  stores: Pick<Stores, "namespaceLabels">,
+): Allowed {
+  if (theirs === (backend.metadata.namespace ?? "")) return { allowed: true };
+  const { from = "Same", selector } = backend.spec.allowedNamespaces ?? {};
+  switch (from) {
+    case "Same":
+      return refusal(backend, theirs, "set its spec.allowedNamespaces.from to All or Selector");
+    case "All":
+      return { allowed: true };
+    case "Selector": {
+      const labels = stores.namespaceLabels(theirs);
+      if (labels === undefined) return refusal(backend, theirs, "the labels of that namespace are not known yet");
+      return matches(labels, selector ?? {})
+        ? { allowed: true }
+        : refusal(backend, theirs, "its labels do not match spec.allowedNamespaces.selector");
+    }
+    default:
+      return from satisfies never;
+  }
+}
+
+function refusal(backend: EdgeBackend, theirs: string, why: string): Allowed {
+  const { namespace = "", name } = backend.metadata;
+  return {
+    allowed: false,
+    message: `EdgeBackend ${namespace}/${name} may not be used from namespace ${theirs}: ${why}`,
+  };
 }
 
 /** metav1.LabelSelector: every label and every expression must hold; an empty one matches all. */

@@ -5,6 +5,7 @@ import type { StatusWriter } from "../controller/status-writer.ts";
 import type { EdgeBackend } from "../crds/edge-backend.ts";
 import type { EdgeContainer } from "../crds/edge-container.ts";
 import type { EdgeDevice } from "../crds/edge-device.ts";
+import type { EdgeRegistry } from "../crds/edge-registry.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Clock } from "../kube/clock.ts";
 import type { Resource } from "../kube/resource.ts";
@@ -27,6 +28,7 @@ export interface Resources {
   readonly backends: Resource<EdgeBackend>;
   readonly devices: Resource<EdgeDevice>;
   readonly containers: Resource<EdgeContainer>;
+  readonly registries: Resource<EdgeRegistry>;
 }
 
 /** Asks for passes. */
@@ -34,6 +36,7 @@ export interface Wake {
   container(key: ObjectKey, reason: string): void;
   device(key: ObjectKey, reason: string): void;
   backend(key: ObjectKey, reason: string): void;
+  registry(key: ObjectKey, reason: string): void;
 }
 
 /** Settings of the whole installation. */

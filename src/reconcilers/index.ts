@@ -23,6 +23,7 @@ import { reconcileBackend } from "./edge-backend/reconcile.ts";
 import { Memories } from "./edge-container/memory.ts";
 import { reconcileContainer } from "./edge-container/reconcile.ts";
 import { reconcileDevice } from "./edge-device/reconcile.ts";
+import { reconcileRegistry } from "./edge-registry/reconcile.ts";
 import type { Environment, EventSink, InstallationOptions } from "./environment.ts";
 import type { HashKey } from "./hash.ts";
 import { reconcilerMetrics } from "./metrics.ts";
@@ -88,6 +89,7 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
   const backends = reflect(RESOURCES.backends);
   const devices = reflect(RESOURCES.devices);
   const containers = reflect(RESOURCES.containers);
+  const registries = reflect(RESOURCES.registries);
   const namespaces = new Reflector<KubeObject>({
     client,
     resource: NAMESPACES,
@@ -99,6 +101,7 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
     backends: backends.store,
     devices: devices.store,
     containers: containers.store,
+    registries: registries.store,
     namespaceLabels: (name) =>
       namespaces.synced ? (namespaces.store.get({ namespace: "", name })?.metadata.labels ?? {}) : undefined,
   };
@@ -111,6 +114,7 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
     onAccount: (key) => {
       wiring.wake.backend(key, "connection");
       wiring.wakeDevicesOf(key, "connection");
+      wiring.wakeRegistriesOf(key, "connection");
     },
     onNotice: (key, notice) => {
       const object = stores.backends.get(key);
@@ -187,11 +191,14 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
     container: controller("edgecontainer", RESOURCES.containers, stores.containers, (key, context) =>
       reconcileContainer(key, context, memories, env),
     ),
+    registry: controller("edgeregistry", RESOURCES.registries, stores.registries, (key, context) =>
+      reconcileRegistry(key, context, env),
+    ),
   };
   wiring.start(controllers);
   return {
-    caches: [backends, devices, containers],
-    controllers: [controllers.backend, controllers.device, controllers.container],
+    caches: [backends, devices, containers, registries],
+    controllers: [controllers.backend, controllers.device, controllers.container, controllers.registry],
     runOptionalWatches: async (signal) => {
       await Promise.all([values.run(signal), namespace === undefined ? namespaces.run(signal) : undefined]);
     },

@@ -7,7 +7,7 @@ export interface ReconcilerMetrics {
   /** drayage_operations_total{type}: journalled operations that were opened. */
   operationOpened(type: string): void;
   /** drayage_orphans_total{kind}: objects let go of although their container may still exist. */
-  orphaned(kind: "EdgeContainer" | "EdgeDevice" | "EdgeBackend"): void;
+  orphaned(kind: "EdgeContainer" | "EdgeDevice" | "EdgeBackend" | "EdgeRegistry"): void;
   /**
    * drayage_rental_start_time_seconds{namespace,container} and, when a rental ends, drayage_rented_seconds_total{namespace}.
    *

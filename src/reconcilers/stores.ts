@@ -2,6 +2,7 @@
 import type { EdgeBackend } from "../crds/edge-backend.ts";
 import type { EdgeContainer } from "../crds/edge-container.ts";
 import type { EdgeDevice } from "../crds/edge-device.ts";
+import type { EdgeRegistry } from "../crds/edge-registry.ts";
 import { keyString } from "../kube/resource.ts";
 import type { Store } from "../kube/store.ts";
 import { backendKeyOf } from "./allowed-namespaces.ts";
@@ -12,15 +13,18 @@ export interface Stores {
   readonly backends: Store<EdgeBackend>;
   readonly devices: Store<EdgeDevice>;
   readonly containers: Store<EdgeContainer>;
+  readonly registries: Store<EdgeRegistry>;
   /** Labels of a namespace, undefined while unknown. */
   namespaceLabels(namespace: string): Readonly<Record<string, string>> | undefined;
 }
 
 /** EdgeContainers by `namespace/device`. */
 export const BY_DEVICE = "device";
-/** EdgeDevices by `namespace/backend`. */
+/** EdgeDevices, and EdgeRegistries, by `namespace/backend`. */
 export const BY_BACKEND = "backend";
-/** EdgeContainers and EdgeBackends by `Kind/namespace/name` of each Secret and ConfigMap that they read. */
+/** EdgeContainers by `namespace/name` of each EdgeRegistry that they name. */
+export const BY_REGISTRY = "registry";
+/** EdgeContainers, EdgeBackends and EdgeRegistries by `Kind/namespace/name` of each Secret and ConfigMap that they read. */
 export const BY_REFERENCE = "reference";
 
 /** EdgeDevices by what they address, without the endpoint: candidates for DuplicateTarget. */
@@ -34,6 +38,13 @@ export function addIndexes(stores: Stores): void {
   stores.containers.addIndex(BY_REFERENCE, (object) =>
     referencesOf(object.spec).map(({ kind, name }) => referenceKey(kind, object.metadata.namespace ?? "", name)),
   );
+  stores.containers.addIndex(BY_REGISTRY, (object) =>
+    (object.spec.registryRefs ?? []).map(({ name }) => keyString({ namespace: object.metadata.namespace ?? "", name })),
+  );
+  stores.registries.addIndex(BY_REFERENCE, ({ spec, metadata }) => [
+    referenceKey("Secret", metadata.namespace ?? "", spec.credentialsSecretRef.name),
+  ]);
+  stores.registries.addIndex(BY_BACKEND, registryBackends);
   stores.devices.addIndex(BY_BACKEND, (object) => [keyString(backendKeyOf(object))]);
   stores.devices.addIndex(BY_TARGET, (object) => [targetIndexKey(object)]);
   stores.backends.addIndex(BY_REFERENCE, (object) =>
@@ -48,6 +59,16 @@ export function targetIndexKey(device: EdgeDevice): string {
   if (alpon !== undefined) return `alpon|${alpon.assetId}`;
   if (hiveon !== undefined) return `hiveon|${hiveon.machineId}`;
   return `mittwald|${mittwald?.projectId ?? ""}|${mittwald?.stackId ?? ""}`;
+}
+
+/** `namespace/name` of the backends that an EdgeRegistry names, and of those where its login still stands. */
+function registryBackends({ metadata, spec, status }: EdgeRegistry): string[] {
+  const namespace = metadata.namespace ?? "";
+  const named = spec.backendRefs.map((ref) => keyString({ namespace, ...ref }));
+  const left = (status?.projects ?? []).map((project) =>
+    keyString({ namespace: project.backendNamespace, name: project.backendName }),
+  );
+  return [...new Set([...named, ...left])];
 }
 
 /** The key of BY_REFERENCE. */

@@ -6,19 +6,20 @@ import { LOW_PRIORITY } from "../controller/work-queue.ts";
 import { ANNOTATIONS } from "../crds/group.ts";
 import type { EdgeContainer } from "../crds/edge-container.ts";
 import type { EdgeDevice } from "../crds/edge-device.ts";
+import type { EdgeRegistry } from "../crds/edge-registry.ts";
 import { keyOf, keyString } from "../kube/resource.ts";
 import type { StoreEvent } from "../kube/store.ts";
 import type { KubeObject, ObjectKey } from "../kube/types.ts";
 import { backendKeyOf } from "./allowed-namespaces.ts";
 import type { Memories } from "./edge-container/memory.ts";
 import type { Environment, Wake } from "./environment.ts";
-import { BY_BACKEND, BY_DEVICE, BY_REFERENCE, BY_TARGET, targetIndexKey, type Stores } from "./stores.ts";
+import { BY_BACKEND, BY_DEVICE, BY_REFERENCE, BY_REGISTRY, BY_TARGET, targetIndexKey, type Stores } from "./stores.ts";
 import { wakeCommandKey } from "./wake.ts";
 
 /** How long a backend waits before it counts its devices anew, ms: where one comes back, often all do. */
 const BACKEND_COUNT_MS = 250;
 
-export type Controllers = Record<"backend" | "device" | "container", Controller>;
+export type Controllers = Record<"backend" | "device" | "container" | "registry", Controller>;
 
 /** Knows the controllers once they are there, and the index of each cache that leads to the objects concerned. */
 export class Wiring {
@@ -35,6 +36,7 @@ export class Wiring {
     container: (key, reason) => this.#controllers?.container.enqueue(key, { reason }),
     device: (key, reason) => this.#controllers?.device.enqueue(key, { reason }),
     backend: (key, reason) => this.#controllers?.backend.enqueue(key, { reason }),
+    registry: (key, reason) => this.#controllers?.registry.enqueue(key, { reason }),
   };
 
   connect(env: Environment, memories: Memories): void {
@@ -82,11 +84,55 @@ export class Wiring {
       mapTo: (container) => [deviceKeyOf(container)],
       reason: "container changed",
     });
+    this.#startRegistries(controllers);
     // An older device of the same target may have gone: the next one takes over.
     devices.onEvent((event) => {
       if (event.type !== "deleted") return;
       for (const device of devices.byIndex(BY_TARGET, targetIndexKey(event.object))) this.#wakeIfStalled(device);
     });
+  }
+
+  #startRegistries(controllers: Controllers): void {
+    const { backends, devices, containers, registries } = this.#stores;
+    enqueueFrom(registries, controllers.registry, { predicate: isNews });
+    registries.onEvent(({ object }) => controllers.registry.cacheMoved(keyOf(object)));
+    enqueueFrom(backends, controllers.registry, {
+      predicate: concernsDependents,
+      mapTo: (backend) => registries.byIndex(BY_BACKEND, keyString(keyOf(backend))).map(keyOf),
+      reason: "backend changed",
+    });
+    // A device brings a project with it, or takes it away.
+    enqueueFrom(devices, controllers.registry, {
+      predicate: comesOrGoes,
+      mapTo: (device) =>
+        registries
+          .byIndex(BY_BACKEND, keyString(backendKeyOf(device)))
+          .filter(({ metadata }) => metadata.namespace === device.metadata.namespace)
+          .map(keyOf),
+      reason: "device changed",
+    });
+    enqueueFrom(registries, controllers.container, {
+      predicate: (event) => isNews(event) || hasMoved(event),
+      mapTo: (registry) => containers.byIndex(BY_REGISTRY, keyString(keyOf(registry))).map(keyOf),
+      reason: "registry changed",
+    });
+    // A backend that is to go waits for the logins on it.
+    enqueueFrom(registries, controllers.backend, {
+      predicate: (event) => comesOrGoes(event) || hasMoved(event),
+      mapTo: backendsOf,
+      reason: "registry changed",
+    });
+    registries.onEvent((event) => {
+      if (event.type !== "deleted") return;
+      for (const other of registries.list())
+        if (other.status?.projects?.some(({ state }) => state === "Conflict") === true)
+          this.wake.registry(keyOf(other), "another registry has gone");
+    });
+  }
+
+  wakeRegistriesOf(backend: ObjectKey, reason: string): void {
+    for (const registry of this.#stores.registries.byIndex(BY_BACKEND, keyString(backend)))
+      this.wake.registry(keyOf(registry), reason);
   }
 
   wakeDevicesOf(backend: ObjectKey, reason: string): void {
@@ -103,6 +149,8 @@ export class Wiring {
       for (const container of this.#containersOf(keyOf(device)))
         this.wake.container(keyOf(container), "namespace changed");
     }
+    for (const registry of this.#stores.registries.list())
+      if (registry.metadata.namespace === name) this.wake.registry(keyOf(registry), "namespace changed");
   }
 
   onReference(key: string): void {
@@ -110,6 +158,8 @@ export class Wiring {
       this.wake.container(keyOf(object), "value changed");
     for (const object of this.#stores.backends.byIndex(BY_REFERENCE, key))
       this.wake.backend(keyOf(object), "value changed");
+    for (const object of this.#stores.registries.byIndex(BY_REFERENCE, key))
+      this.wake.registry(keyOf(object), "value changed");
   }
 
   onDevice(device: ObjectKey, event: SessionEvent): void {
@@ -198,6 +248,23 @@ function isNews<T extends KubeObject>(event: StoreEvent<T>): boolean {
     Object.values(ANNOTATIONS).some((name) => now.annotations?.[name] !== before.annotations?.[name]) ||
     pendingOf(object) !== pendingOf(old)
   );
+}
+
+/** Whether containers that wait for a registry's login may have got it, or backends that wait for its end. */
+function hasMoved(event: StoreEvent<EdgeRegistry>): boolean {
+  if (event.type !== "updated") return true;
+  const shown = ({ status }: EdgeRegistry) => {
+    const ready = status?.conditions?.find(({ type }) => type === "Ready");
+    return JSON.stringify([ready?.status, ready?.reason, status?.projects ?? []]);
+  };
+  return shown(event.object) !== shown(event.old);
+}
+
+function backendsOf({ status }: EdgeRegistry): ObjectKey[] {
+  return (status?.projects ?? []).map(({ backendNamespace, backendName }) => ({
+    namespace: backendNamespace,
+    name: backendName,
+  }));
 }
 
 /** The object came or went, or is about to. */

@@ -172,7 +172,12 @@ export class World implements AsyncDisposable {
   }
 
   async create(plural: string, name: string, spec: object, metadata: object = {}): Promise<void> {
-    const kind = { edgebackends: "EdgeBackend", edgedevices: "EdgeDevice", edgecontainers: "EdgeContainer" }[plural];
+    const kind = {
+      edgebackends: "EdgeBackend",
+      edgedevices: "EdgeDevice",
+      edgecontainers: "EdgeContainer",
+      edgeregistries: "EdgeRegistry",
+    }[plural];
     const answer = await this.admin.create(`${ROOT}/namespaces/${this.namespace}/${plural}`, {
       apiVersion: "edge.drayage.dev/v1alpha1",
       kind,
@@ -282,7 +287,7 @@ export class World implements AsyncDisposable {
       }),
     );
     // Let go of what is left, so that the namespace can be deleted.
-    for (const plural of ["edgecontainers", "edgedevices", "edgebackends"]) {
+    for (const plural of ["edgecontainers", "edgeregistries", "edgedevices", "edgebackends"]) {
       const list = await this.admin.get<{ items?: { metadata: { name: string } }[] }>(
         `${ROOT}/namespaces/${this.namespace}/${plural}`,
       );

@@ -164,4 +164,23 @@ export const KIND_DEFINITIONS: readonly KindDefinition[] = [
     ],
     selectableFields: [".spec.deviceRef.name"],
   },
+  {
+    ...KINDS.EdgeRegistry,
+    description: "A login at an image registry, made real on each backend in that backend's own way.",
+    schemas: SCHEMAS.EdgeRegistry,
+    columns: [
+      { name: "Host", type: "string", description: "The registry.", jsonPath: ".spec.host" },
+      { ...READY, description: "Whether every backend named has the login, or takes it with each container." },
+      {
+        name: "Valid",
+        type: "string",
+        description: "Whether the registry takes the login, where the vendor tells.",
+        jsonPath: ofCondition("CredentialsValid", "status"),
+      },
+      AGE,
+      REASON,
+      MESSAGE,
+    ],
+    selectableFields: [],
+  },
 ];

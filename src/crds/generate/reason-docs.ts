@@ -3,6 +3,7 @@ import type { ANNOTATIONS } from "../group.ts";
 import type {
   ACCEPTED,
   BACKEND_READY,
+  CREDENTIALS_VALID,
   DEVICE_READY,
   DEVICE_REACHABLE,
   IMAGE_AVAILABLE,
@@ -11,6 +12,7 @@ import type {
   READY_TRUE,
   READY_UNKNOWN,
   RECONCILING,
+  REGISTRY_READY,
   SECRET_EXPOSURE,
   STACK_READY,
   STALLED,
@@ -122,6 +124,7 @@ export const REASON_DOCS: readonly ReasonSection[] = [
       DeviceNotFound: "The EdgeDevice does not exist.",
       DeviceNotReady: "The EdgeDevice is not ready yet.",
       RegistryNotFound: "The EdgeRegistry does not exist.",
+      RegistryNotReady: "The EdgeRegistry does not name the backend, or its login does not stand in the project yet.",
       SecretNotFound: "A Secret does not exist.",
       SecretKeyMissing: "A Secret lacks a key.",
       SecretMalformed: "A Secret's value cannot be used.",
@@ -208,6 +211,28 @@ export const REASON_DOCS: readonly ReasonSection[] = [
       ChildrenNotReady: "A container is not (status False), or whether it is cannot be known (status Unknown).",
       Rejected: "The spec cannot be used as it is; Stalled says why.",
     } satisfies Meanings<typeof STACK_READY>,
+  },
+  {
+    title: "EdgeRegistry: Ready",
+    text: "Whether the login can be used on every backend that spec.backendRefs names.",
+    reasons: {
+      Ready: "Every backend has it, or takes it with each container.",
+      Progressing: "On the way.",
+      Unsupported: "A backend that is named takes no login; the others have it all the same.",
+      Conflict: "The vendor has a registry of that host which is not this object's; it is left as it is.",
+      BackendNotReady: "An EdgeBackend is missing, not allowed or not ready.",
+      OperationFailed: "The vendor refuses it, or cannot reach the registry; tried again with growing pauses.",
+      Rejected: "The spec, or the Secret it names, cannot be used.",
+    } satisfies Meanings<typeof REGISTRY_READY>,
+  },
+  {
+    title: "EdgeRegistry: CredentialsValid",
+    text: "What the vendor says of the login. It checks from time to time, so this lags behind a change.",
+    reasons: {
+      Valid: "The registry took the login in every project, as last checked.",
+      Invalid: "The registry refused the login in at least one project, as last checked (status False).",
+      NotChecked: "No vendor has told, or none can (status Unknown).",
+    } satisfies Meanings<typeof CREDENTIALS_VALID>,
   },
 ];
 

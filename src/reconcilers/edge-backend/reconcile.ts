@@ -16,6 +16,7 @@ import type { ObjectKey } from "../../kube/types.ts";
 import { backendType } from "../accounts.ts";
 import { isAllowed } from "../allowed-namespaces.ts";
 import { mayCost } from "../edge-container/rental.ts";
+import { registriesOn } from "../edge-registry/reconcile.ts";
 import type { Environment } from "../environment.ts";
 import { addFinalizer, hasFinalizer, removeFinalizer } from "../finalizer.ts";
 import { BY_BACKEND, BY_DEVICE, backendReferences } from "../stores.ts";
@@ -36,7 +37,9 @@ export async function reconcileBackend(key: ObjectKey, context: ReconcileContext
   }
   if (object.metadata.deletionTimestamp !== undefined) return reconcileDeletion(object, context, env);
   const standing = await connect(object, env);
-  const used = env.stores.devices.byIndex(BY_BACKEND, keyString(key)).length > 0;
+  const used =
+    env.stores.devices.byIndex(BY_BACKEND, keyString(key)).length > 0 ||
+    registriesOn(key, env.stores.registries.byIndex(BY_BACKEND, keyString(key))).length > 0;
   const current = used && !env.options.readOnly ? await addFinalizer(env, env.resources.backends, object) : object;
   const known = findCondition(current.status?.conditions, "Ready") !== undefined;
   const written = known && !env.accounts.isJudged(object.metadata.uid) ? {} : await writeStatus(current, standing, env);
@@ -169,7 +172,7 @@ function backendConditions(object: EdgeBackend, standing: Standing): ConditionIn
       status: "True",
       reason: "Removing",
       message:
-        "being deleted: waits for the EdgeDevices that use it to be deleted, at most for spec.deletion.graceSeconds",
+        "being deleted: waits for the EdgeDevices and EdgeRegistries that use it to be deleted, at most for spec.deletion.graceSeconds",
     });
   if (object.spec.suspend === true)
     conditions.push({
@@ -221,13 +224,15 @@ async function reconcileDeletion(object: EdgeBackend, context: ReconcileContext,
   const devices = env.stores.devices
     .byIndex(BY_BACKEND, keyString(key))
     .filter((device) => isAllowed(object, device, env.stores).allowed);
+  const registries = registriesOn(key, env.stores.registries.byIndex(BY_BACKEND, keyString(key)));
+  const users = devices.length + registries.length;
   const graceMs = (object.spec.deletion?.graceSeconds ?? BACKEND_DEFAULTS.deletion.graceSeconds) * 1000;
   const remainingMs = Date.parse(object.metadata.deletionTimestamp ?? "") + graceMs - env.clock.now();
   // What is rented costs until it is stopped, and only this account leads there.
   const rents = devices.some((device) =>
     env.stores.containers.byIndex(BY_DEVICE, keyString(keyOfObject(device))).some(mayCost),
   );
-  if (devices.length > 0 && (rents || remainingMs > 0) && !(await env.isUninstalling(KINDS.EdgeBackend.plural))) {
+  if (users > 0 && (rents || remainingMs > 0) && !(await env.isUninstalling(KINDS.EdgeBackend.plural))) {
     // The Secret may be gone already; the connection lives on with the credentials it has. After a restart it is made anew.
     if (env.accounts.account(uid) === undefined) await connect(object, env);
     const account = env.accounts.account(uid);
@@ -239,19 +244,22 @@ async function reconcileDeletion(object: EdgeBackend, context: ReconcileContext,
       );
     return { requeueAfterMs: rents ? Math.max(remainingMs, RENTED_RECHECK_MS) : remainingMs };
   }
-  if (devices.length > 0) {
+  if (users > 0) {
     env.metrics.orphaned("EdgeBackend");
     env.events.record(
       object,
       "Warning",
       EVENT_REASONS.Orphaned,
-      `${remainingMs > 0 ? "the CustomResourceDefinition is being deleted" : "deletion.graceSeconds is over"}: let go although ${devices.length} EdgeDevices still refer to it (${devices
+      `${remainingMs > 0 ? "the CustomResourceDefinition is being deleted" : "deletion.graceSeconds is over"}: let go although ${devices.length} EdgeDevices and ${registries.length} EdgeRegistries still refer to it (${[
+        ...devices,
+        ...registries,
+      ]
         .slice(0, 5)
-        .map((device) => device.metadata.name)
+        .map(({ metadata }) => metadata.name)
         .join(", ")})`,
     );
   }
-  context.log.info({ devices: devices.length }, "letting go of the backend");
+  context.log.info({ devices: devices.length, registries: registries.length }, "letting go of the backend");
   await removeFinalizer(env, env.resources.backends, object);
   return {};
 }

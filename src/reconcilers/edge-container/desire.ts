@@ -3,11 +3,13 @@ import type { DesiredContainer, FieldProblem, Planner } from "../../backends/con
 import type { EdgeContainer, EdgeContainerSpec } from "../../crds/edge-container.ts";
 import type { Environment } from "../environment.ts";
 import type { Acceptance, Scope } from "./scope.ts";
+import { resolveLogin, type Whereabouts } from "./registries.ts";
 import { secretValues, withoutSecrets } from "./redact.ts";
-import { resolveDecryption, resolveEnv, resolveRegistryAuth, resolveText, type ReferenceProblem } from "./values.ts";
+import { resolveDecryption, resolveEnv, resolveText, type ReferenceProblem } from "./values.ts";
 
 /** Fills `desired`, `hash`, `ignored` and `acceptance` of the scope. Rejects only if the API server cannot be asked. */
-export async function desire(scope: Scope, planner: Planner, env: Environment): Promise<void> {
+export async function desire(scope: Scope, where: Whereabouts, env: Environment): Promise<void> {
+  const { planner } = where;
   const namespace = scope.object.metadata.namespace ?? "";
   const { spec } = scope.object;
   const resolved = await resolveEnv(spec, namespace, env.references);
@@ -20,7 +22,7 @@ export async function desire(scope: Scope, planner: Planner, env: Environment): 
     scope.acceptance = { accepted: false, kind: "Waiting", ...keys.problem };
     return;
   }
-  const extra = await resolveExtra(scope, planner, namespace, env);
+  const extra = await resolveExtra(scope, where, namespace, env);
   if (!extra.ok) {
     scope.acceptance = { accepted: false, kind: "Waiting", ...extra.problem };
     return;
@@ -66,7 +68,7 @@ export async function desire(scope: Scope, planner: Planner, env: Environment): 
 /** What this backend needs beside env. */
 async function resolveExtra(
   scope: Scope,
-  planner: Planner,
+  where: Whereabouts,
   namespace: string,
   env: Environment,
 ): Promise<
@@ -74,17 +76,16 @@ async function resolveExtra(
   | { ok: false; problem: ReferenceProblem }
 > {
   const { spec } = scope.object;
+  const { planner } = where;
   const values: Pick<DesiredContainer, "startupScript" | "registryAuth"> = {};
   if (planner.resolves?.includes("startupScript") === true && spec.startupScript !== undefined) {
     const script = await resolveText(spec.startupScript, namespace, env.references);
     if (!script.ok) return script;
     if (script.text !== undefined) values.startupScript = script.text;
   }
-  if (planner.resolves?.includes("imagePullSecrets") === true) {
-    const login = await resolveRegistryAuth(spec, namespace, env.references);
-    if (!login.ok) return login;
-    if (login.auth !== undefined) values.registryAuth = login.auth;
-  }
+  const login = await resolveLogin(spec, namespace, where, env);
+  if (!login.ok) return login;
+  if (login.auth !== undefined) values.registryAuth = login.auth;
   return { ok: true, values };
 }
 

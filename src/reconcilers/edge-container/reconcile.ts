@@ -74,7 +74,7 @@ async function reconcilePresent(
   env: Environment,
   context: ReconcileContext,
 ): Promise<number | undefined> {
-  if (resolution.kind === "Session" || resolution.kind === "Unconnected") await desire(scope, resolution.planner, env);
+  if (resolution.kind === "Session" || resolution.kind === "Unconnected") await desire(scope, resolution, env);
   const { target } = scope;
   if (target !== undefined && reconcileAsked(scope.object)) target.session.resync("asked for by annotation");
   if (isUndecided(scope, resolution, env)) return undefined;
@@ -164,6 +164,7 @@ function applyResolution(scope: Scope, resolution: Resolution, ownerId: string):
 /** Where RBAC allows no watch of Secrets and ConfigMaps, an object that reads some looks again from time to time. */
 function recheckInMs(scope: Scope, env: Environment): number | undefined {
   const kinds = new Set(referencesOf(scope.object.spec).map(({ kind }) => kind));
+  if ((scope.object.spec.registryRefs?.length ?? 0) > 0) kinds.add("Secret");
   return env.references.recheckInMs(kinds);
 }
 

@@ -1,16 +1,22 @@
 /**
- * Resolves the references of a spec to values: env, envFrom, keys of encrypted images, scripts, registry logins. A missing one is a wait, not an error: a sibling may
+ * Resolves the references of a spec to values: env, envFrom, keys of encrypted images, scripts. A missing one is a wait, not an error: a sibling may
  * bring it.
  */
-import type { DesiredContainer, RegistryAuth } from "../../backends/contract.ts";
+import type { DesiredContainer } from "../../backends/contract.ts";
 import type { EdgeContainerSpec } from "../../crds/edge-container.ts";
 import type { SecretKeyRef } from "../../crds/references.ts";
 import { NotText, type References, type ValueData, type ValueKind } from "../references.ts";
-import { authFor, DOCKER_CONFIG_KEY } from "./registry-auth.ts";
 
 /** A reference that cannot be resolved now; becomes Accepted=False with Reconciling WaitingForReference. */
 export interface ReferenceProblem {
-  reason: "SecretNotFound" | "SecretKeyMissing" | "SecretMalformed" | "ConfigMapNotFound" | "ConfigMapKeyMissing";
+  reason:
+    | "SecretNotFound"
+    | "SecretKeyMissing"
+    | "SecretMalformed"
+    | "ConfigMapNotFound"
+    | "ConfigMapKeyMissing"
+    | "RegistryNotFound"
+    | "RegistryNotReady";
   /** Names the object and the key, never a value. */
   message: string;
 }
@@ -131,31 +137,6 @@ export async function resolveText(
     : missingKey(kind, namespace, reference.name, reference.key, data);
 }
 
-/** The login for the image's registry out of the first of spec.imagePullSecrets that has one. */
-export async function resolveRegistryAuth(
-  spec: EdgeContainerSpec,
-  namespace: string,
-  references: References,
-): Promise<{ ok: true; auth: RegistryAuth | undefined } | Unresolved> {
-  for (const { name } of spec.imagePullSecrets ?? []) {
-    const data = await references.get("Secret", { namespace, name });
-    if (data === undefined) return missing("Secret", namespace, name);
-    const config = data.get(DOCKER_CONFIG_KEY);
-    if (config === undefined) return missingKey("Secret", namespace, name, DOCKER_CONFIG_KEY, data);
-    if (config instanceof NotText) return notText(namespace, name, DOCKER_CONFIG_KEY);
-    let auth: RegistryAuth | undefined;
-    try {
-      auth = authFor(spec.image ?? "", config);
-    } catch {
-      // The parser's own words may quote the Secret.
-      const message = `Secret ${namespace}/${name}: key "${DOCKER_CONFIG_KEY}" is no JSON`;
-      return { ok: false, problem: { reason: "SecretMalformed", message } };
-    }
-    if (auth !== undefined) return { ok: true, auth };
-  }
-  return { ok: true, auth: undefined };
-}
-
 /** backendOptions.kanto.decryption; what is optional and missing is left out. Rejects only if the API server cannot be asked. */
 export async function resolveDecryption(
   spec: EdgeContainerSpec,
@@ -185,7 +166,8 @@ export async function resolveDecryption(
   return { ok: true, decryption: { keys: keys.texts, recipients: recipients.texts } };
 }
 
-function notText(namespace: string, name: string, key: string): Unresolved {
+/** The value is no text. */
+export function notText(namespace: string, name: string, key: string): Unresolved {
   return {
     ok: false,
     problem: {
@@ -195,12 +177,14 @@ function notText(namespace: string, name: string, key: string): Unresolved {
   };
 }
 
-function missing(kind: ValueKind, namespace: string, name: string): Unresolved {
+/** There is no such object. */
+export function missing(kind: ValueKind, namespace: string, name: string): Unresolved {
   const reason = kind === "Secret" ? "SecretNotFound" : "ConfigMapNotFound";
   return { ok: false, problem: { reason, message: `${kind} ${namespace}/${name} does not exist` } };
 }
 
-function missingKey(kind: ValueKind, namespace: string, name: string, key: string, data: ValueData): Unresolved {
+/** The object lacks the key. */
+export function missingKey(kind: ValueKind, namespace: string, name: string, key: string, data: ValueData): Unresolved {
   const reason = kind === "Secret" ? "SecretKeyMissing" : "ConfigMapKeyMissing";
   const keys = [...data.keys()].sort().slice(0, 10).join(", ");
   return {

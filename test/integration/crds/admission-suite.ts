@@ -4,10 +4,17 @@ import { messageOf, type KubeAdmin } from "../../kube-admin.ts";
 import * as backend from "./cases/edge-backend.ts";
 import * as container from "./cases/edge-container.ts";
 import * as device from "./cases/edge-device.ts";
+import * as registry from "./cases/edge-registry.ts";
 import * as stack from "./cases/edge-stack.ts";
 import { createPath, objectOf, type Kind, type LooseSpec } from "./objects.ts";
 
-const CASES = { EdgeContainer: container, EdgeDevice: device, EdgeBackend: backend, EdgeStack: stack };
+const CASES = {
+  EdgeContainer: container,
+  EdgeDevice: device,
+  EdgeBackend: backend,
+  EdgeStack: stack,
+  EdgeRegistry: registry,
+};
 
 /** @param server what to ask, once beforeAll has run. */
 export function admissionSuite(server: () => { kube: KubeAdmin; namespace: string }): void {
@@ -24,7 +31,7 @@ export function admissionSuite(server: () => { kube: KubeAdmin; namespace: strin
     };
   }
 
-  for (const kind of ["EdgeBackend", "EdgeDevice", "EdgeContainer", "EdgeStack"] as const) {
+  for (const kind of ["EdgeBackend", "EdgeDevice", "EdgeContainer", "EdgeStack", "EdgeRegistry"] as const) {
     describe(`${kind} is accepted with`, () => {
       test.each(Object.entries(CASES[kind].GOOD))("%s", async (_, changes) => {
         expect(await submit(kind, changes)).toEqual({ status: 201, message: "", warnings: [] });

@@ -30,6 +30,7 @@ const COMPLETE: Record<Kind, (spec: LooseSpec) => LooseSpec> = {
       ...(index > 0 && { dependsOn: [{ name: `c${index - 1}` }] }),
     })),
   }),
+  EdgeRegistry: (spec) => spec,
 };
 
 test.each(Object.keys(PLURALS) as Kind[])(

@@ -45,6 +45,12 @@ const STATUSES: Record<Kind, object> = {
     external: { id: "7f5a" },
     conditions: [condition("Ready", "False", "ChildrenNotReady", "container web: on the way")],
   },
+  EdgeRegistry: {
+    conditions: [
+      condition("Ready", "False", "Conflict", "not ours"),
+      condition("CredentialsValid", "Unknown", "NotChecked", "not yet"),
+    ],
+  },
 };
 
 beforeAll(async () => {
@@ -114,6 +120,14 @@ test("kubectl get est, plain and wide", async () => {
   ]);
 });
 
+test("kubectl get er, plain and wide", async () => {
+  expect(await table("er", "one")).toEqual(["NAME|HOST|READY|VALID|AGE", "one|ghcr.io|False|Unknown|<age>"]);
+  expect(await table("er", "one", "-o", "wide")).toEqual([
+    "NAME|HOST|READY|VALID|AGE|REASON|MESSAGE",
+    "one|ghcr.io|False|Unknown|<age>|Conflict|not ours",
+  ]);
+});
+
 test("an object without status has empty cells and no <unknown>", async () => {
   expect((await table("ec", "two"))[1]).toBe("two|press|docker.io/library/nginx:1.27|<age>");
 });
@@ -126,6 +140,7 @@ test("kubectl get edge lists every kind", async () => {
       "edgecontainer.edge.drayage.dev",
       "edgedevice.edge.drayage.dev",
       "edgestack.edge.drayage.dev",
+      "edgeregistry.edge.drayage.dev",
     ]),
   );
 });

@@ -23,6 +23,7 @@ export const GOOD_SPECS = {
     deviceRef: { name: "press" },
     containers: [{ name: "web", template: { image: "docker.io/library/nginx:1.27" } }],
   },
+  EdgeRegistry: { host: "ghcr.io", credentialsSecretRef: { name: "pull" }, backendRefs: [{ name: "cloud" }] },
 } satisfies Record<string, LooseSpec>;
 
 export type Kind = keyof typeof GOOD_SPECS;
@@ -32,6 +33,7 @@ export const PLURALS: Record<Kind, string> = {
   EdgeDevice: "edgedevices",
   EdgeContainer: "edgecontainers",
   EdgeStack: "edgestacks",
+  EdgeRegistry: "edgeregistries",
 };
 
 /** An object with the good spec changed by `changes`; a change to undefined removes a field. */

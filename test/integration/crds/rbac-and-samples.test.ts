@@ -62,6 +62,9 @@ describe("the operator may", () => {
     ["watch", EDGE, "edgestacks", {}],
     ["patch", EDGE, "edgestacks", { ...anywhere, subresource: "status" }],
     ["patch", EDGE, "edgedevices", { ...anywhere, subresource: "status" }],
+    ["patch", EDGE, "edgeregistries", anywhere],
+    ["patch", EDGE, "edgeregistries", { ...anywhere, subresource: "status" }],
+    ["watch", CRDS, "customresourcedefinitions", { name: "edgeregistries.edge.drayage.dev" }],
     ["update", EDGE, "edgebackends", { ...anywhere, subresource: "finalizers" }],
     ["get", "", "secrets", anywhere],
     ["get", "", "configmaps", anywhere],
@@ -107,6 +110,7 @@ describe.runIf(hasControllerManager)("the cluster's own roles, in a namespace wh
     ["create", "edgestacks", { view: false, edit: true, admin: true }],
     ["create", "edgecontainers", { view: false, edit: true, admin: true }],
     ["delete", "edgedevices", { view: false, edit: true, admin: true }],
+    ["create", "edgeregistries", { view: false, edit: true, admin: true }],
     ["create", "edgebackends", { view: false, edit: false, admin: true }],
   ];
 
@@ -164,6 +168,10 @@ describe("the samples", () => {
     for (const kind of Object.keys(KINDS)) expect(names(kind)).not.toEqual([]);
     for (const device of objects.filter(({ kind }) => kind === "EdgeDevice"))
       expect(names("EdgeBackend")).toContain(device.spec.backendRef.name);
+    for (const registry of objects.filter(({ kind }) => kind === "EdgeRegistry"))
+      for (const { name } of registry.spec.backendRefs) expect(names("EdgeBackend")).toContain(name);
+    for (const { spec } of objects.filter(({ kind }) => kind === "EdgeContainer"))
+      for (const { name } of spec.registryRefs ?? []) expect(names("EdgeRegistry")).toContain(name);
     for (const container of objects.filter(({ kind }) => kind === "EdgeContainer" || kind === "EdgeStack"))
       expect(names("EdgeDevice")).toContain(container.spec.deviceRef.name);
     for (const [, name] of JSON.stringify(objects).matchAll(

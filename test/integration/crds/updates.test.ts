@@ -73,6 +73,7 @@ const FIXED: [string, Kind, LooseSpec, LooseSpec, string][] = [
     { mittwald: { stackId: "s" } },
     "projectId and stackId cannot be changed",
   ],
+  ["host", "EdgeRegistry", {}, { host: "quay.io" }, "host cannot be changed: delete this EdgeRegistry"],
   ["the vendor of a device", "EdgeDevice", {}, { kanto: null, alpon: { assetId: "1" } }, "the vendor block"],
   ["the vendor of a backend", "EdgeBackend", {}, { kanto: null, mittwald: {} }, "the vendor block"],
 ];
@@ -86,6 +87,8 @@ const FREE: [string, Kind, LooseSpec, LooseSpec][] = [
   ["the default mode of a stack, spelled out", "EdgeStack", {}, { mode: "Own" }],
   ["architecture", "EdgeDevice", {}, { architecture: "amd64" }],
   ["whether a device reports metrics", "EdgeDevice", {}, { kanto: { metrics: { enabled: true } } }],
+  ["where a login is given to", "EdgeRegistry", {}, { backendRefs: [{ name: "other" }] }],
+  ["the Secret of a login", "EdgeRegistry", {}, { credentialsSecretRef: { name: "other" } }],
   ["the url of a backend", "EdgeBackend", {}, { kanto: { url: "mqtts://other:8883" } }],
   ["credentials of a backend", "EdgeBackend", {}, { credentialsSecretRef: { name: "other" } }],
 ];

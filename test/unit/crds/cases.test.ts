@@ -3,10 +3,17 @@ import { problemsOf, SCHEMAS } from "../../../src/crds/parse.ts";
 import * as backend from "../../integration/crds/cases/edge-backend.ts";
 import * as container from "../../integration/crds/cases/edge-container.ts";
 import * as device from "../../integration/crds/cases/edge-device.ts";
+import * as registry from "../../integration/crds/cases/edge-registry.ts";
 import * as stack from "../../integration/crds/cases/edge-stack.ts";
 import { GOOD_SPECS, type Kind, type LooseSpec } from "../../integration/crds/objects.ts";
 
-const CASES = { EdgeContainer: container, EdgeDevice: device, EdgeBackend: backend, EdgeStack: stack };
+const CASES = {
+  EdgeContainer: container,
+  EdgeDevice: device,
+  EdgeBackend: backend,
+  EdgeStack: stack,
+  EdgeRegistry: registry,
+};
 
 /** Unknown fields are left out at run time: a newer version may have written them. */
 const SERVER_ONLY = new Set(["unknown field", "a device in a template"]);

@@ -87,6 +87,7 @@ describe("every field of every kind", () => {
       ["EdgeDevice.status", { observedGeneration: -1 }],
       ["EdgeContainer.status", { observedGeneration: -1 }],
       ["EdgeStack.status", { observedGeneration: -1 }],
+      ["EdgeRegistry.status", { observedGeneration: -1 }],
     ]);
   });
 
@@ -100,6 +101,7 @@ describe("every field of every kind", () => {
       ["EdgeContainer.status.conditions", ["type"]],
       ["EdgeStack.spec.containers[].template.env", ["name"]],
       ["EdgeStack.status.conditions", ["type"]],
+      ["EdgeRegistry.status.conditions", ["type"]],
     ]);
     const atomic = lists.filter(([, schema]) => schema["x-kubernetes-list-type"] === "atomic");
     expect(atomic.length + maps.length).toBe(lists.length);
@@ -124,7 +126,15 @@ describe("the field reference", () => {
 
   test("holds no page beyond the generated ones", () => {
     expect(readdirSync(join(ROOT, "docs/reference")).sort()).toEqual(
-      ["README.md", "conditions.md", "edgebackend.md", "edgecontainer.md", "edgedevice.md", "edgestack.md"].sort(),
+      [
+        "README.md",
+        "conditions.md",
+        "edgebackend.md",
+        "edgecontainer.md",
+        "edgedevice.md",
+        "edgestack.md",
+        "edgeregistry.md",
+      ].sort(),
     );
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseEdgeBackend, parseEdgeContainer, parseEdgeDevice } from "../../../src/crds/parse.ts";
+import { parseEdgeBackend, parseEdgeContainer, parseEdgeDevice, parseEdgeRegistry } from "../../../src/crds/parse.ts";
 
 const SECRET = "hunter2-do-not-show";
 
@@ -28,6 +28,8 @@ describe("parsing", () => {
     });
     expect(parseEdgeDevice(object("EdgeDevice", { backendRef: { name: "b" }, alpon: { assetId: "1" } })).ok).toBe(true);
     expect(parseEdgeBackend(object("EdgeBackend", { alpon: {}, credentialsSecretRef: { name: "s" } })).ok).toBe(true);
+    const registry = { host: "ghcr.io", credentialsSecretRef: { name: "s" }, backendRefs: [{ name: "b" }] };
+    expect(parseEdgeRegistry(object("EdgeRegistry", registry)).ok).toBe(true);
   });
 
   test("leaves out fields that this version does not know", () => {

@@ -5,7 +5,7 @@ import * as reasons from "../../../src/crds/reasons.ts";
 // These words are API. A new one is added here by hand; a changed or missing one breaks users' alerts and scripts.
 const FROZEN = {
   CONDITION_TYPES:
-    "Ready Reconciling Stalled Suspended Accepted Synced DeviceReachable ImageAvailable SecretExposure LeaseActive",
+    "Ready Reconciling Stalled Suspended Accepted Synced DeviceReachable ImageAvailable SecretExposure LeaseActive CredentialsValid",
   READY_TRUE: "Running Stopped Paused Completed RunningUnverified",
   READY_FALSE:
     "Progressing CrashLoopBackOff ImagePullBackOff ErrImageNeverPull CreateContainerConfigError CreateContainerError RunContainerError OperationFailed Rejected Failed",
@@ -16,7 +16,7 @@ const FROZEN = {
     "InvalidSpec UnsupportedField NameConflict PortConflict PortOutOfRange InvalidImageName ImageUnauthorized DeviceNotFound WrongDeviceKind DuplicateTarget StackOwned AmbiguousCreate RecreateNotAllowed ContainerFailed RolledBack ProgressDeadlineExceeded",
   SUSPENDED: "Suspended",
   ACCEPTED:
-    "Accepted Rejected NotAllowedNamespace BackendNotFound BackendNotReady DeviceNotFound DeviceNotReady RegistryNotFound SecretNotFound SecretKeyMissing SecretMalformed ConfigMapNotFound ConfigMapKeyMissing DuplicateTarget",
+    "Accepted Rejected NotAllowedNamespace BackendNotFound BackendNotReady DeviceNotFound DeviceNotReady RegistryNotFound RegistryNotReady SecretNotFound SecretKeyMissing SecretMalformed ConfigMapNotFound ConfigMapKeyMissing DuplicateTarget",
   SYNCED: "InSync Drifted ObserveFailed ObserveUnsupported",
   DEVICE_REACHABLE: "Connected Busy Offline Unknown",
   IMAGE_AVAILABLE: "Available Pulling PullFailed Unauthorized",
@@ -25,6 +25,8 @@ const FROZEN = {
   BACKEND_READY: "Connected Connecting ConnectionFailed Unauthorized TLSFailed Rejected",
   DEVICE_READY: "Connected Busy BackendNotReady DeviceNotFound DeviceUnreachable Progressing Rejected",
   STACK_READY: "AllReady ChildrenNotReady Rejected",
+  REGISTRY_READY: "Ready Progressing Unsupported Conflict BackendNotReady OperationFailed Rejected",
+  CREDENTIALS_VALID: "Valid Invalid NotChecked",
 };
 
 test("condition types and reasons are the frozen ones, each key naming itself", () => {
@@ -56,5 +58,6 @@ test("group, names, annotations and finalizer are the frozen ones", () => {
     ["EdgeDevice", "edgedevices", "ed"],
     ["EdgeContainer", "edgecontainers", "ec"],
     ["EdgeStack", "edgestacks", "est"],
+    ["EdgeRegistry", "edgeregistries", "er"],
   ]);
 });

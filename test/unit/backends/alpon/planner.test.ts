@@ -61,6 +61,7 @@ describe("validation names the field and the fix", () => {
     ["Paused", { desiredState: "Paused" }, "desiredState", /Running or Stopped/],
     ["a command", { command: ["sh"] }, "command", /ENTRYPOINT/],
     ["args", { args: ["-c"] }, "args", /CMD/],
+    ["an EdgeRegistry", { registryRefs: [{ name: "a" }] }, "registryRefs", /Sixfab/],
     ["credentials", { imagePullSecrets: [{ name: "a" }] }, "imagePullSecrets", /Sixfab/],
     ["limits", { resources: { limits: { memory: "64Mi" } } }, "resources", /leave resources out/],
     ["a restart policy", { restartPolicy: { type: "No" } }, "restartPolicy", /Always/],

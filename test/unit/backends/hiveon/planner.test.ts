@@ -18,7 +18,6 @@ describe("validate refuses, with the field and the fix,", () => {
     ["desiredState", { desiredState: "Paused" }, /Running or Stopped/],
     ["name", { name: "other" }, /leave name out/],
     ["imagePullPolicy", { imagePullPolicy: "Always" }, /leave imagePullPolicy out/],
-    ["registryRefs", { registryRefs: [{ name: "r" }] }, /imagePullSecrets/],
     ["command", { command: ["sh"] }, /startupScript/],
     ["args", { args: ["x"] }, /startupScript/],
     ["volumes", { volumes: [{ hostPath: "/a", mountPath: "/a" }] }, /leave volumes out/],

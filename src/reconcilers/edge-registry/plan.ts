@@ -1,0 +1,256 @@
+/**
+ * What is to be done about an EdgeRegistry in one project of a vendor that keeps logins itself. Pure.
+ *
+ * The vendor's create is not idempotent, and its lists trail its writes. So the entry in status.projects is the journal: it is written before the
+ * first request that changes anything (`creatingSince`), and only what a listing shows closes it. A creation whose outcome is not known is looked
+ * for by host, and made again only after the settle time has passed without a sight of it.
+ *
+ * Ours is what carries our marker or has the recorded id. Anything else of the same host belongs to somebody, and is a conflict: but for the
+ * registries that every project has from the beginning, as long as nobody has given them a login.
+ */
+import type {
+  ObservedRegistry,
+  RegistryListing,
+  RegistryMarker,
+  RegistryOutcome,
+} from "../../backends/registry-contract.ts";
+import type { BackendFailure } from "../../backends/errors.ts";
+import { DEFAULT_BACKOFF, jitterOf, nextBackoff } from "../../controller/backoff.ts";
+import type { RegistryProject } from "../../crds/edge-registry.ts";
+
+/** How soon to look again for something that is on its way, ms. */
+export const LOOK_AGAIN_MS = 1_000;
+
+/** What is known of one project. */
+export interface ProjectFacts {
+  /** As status has it, or as {@link newEntry} makes it. */
+  entry: RegistryProject;
+  /** False: login and registry are to go. */
+  wanted: boolean;
+  /** spec.host as the vendor spells it. */
+  host: string;
+  /** Ours, but for its origin. */
+  marker: Omit<RegistryMarker, "origin">;
+  /** Undefined while the Secret cannot be used: what stands is then left as it is. */
+  login: { hash: string; username: string } | undefined;
+  listing: RegistryListing;
+  nowMs: number;
+  /** Backend.settleMs: how long a request of a former process or a lost one may still take effect. */
+  settleMs: number;
+  /** Wall-clock ms since when this process leads: until then another one may have sent something. */
+  leaderSinceMs: number;
+}
+
+/** The one change to make at the vendor. */
+export type ProjectStep =
+  | { type: "Create" }
+  | { type: "Set"; observed: ObservedRegistry; origin: RegistryMarker["origin"] }
+  | { type: "Restore"; observed: ObservedRegistry }
+  | { type: "Remove"; id: string };
+
+/** What becomes of the entry (undefined: nothing is left there), the step, and when to look again. */
+export interface ProjectPlan {
+  entry: RegistryProject | undefined;
+  /** To be taken only after `entry` was written. */
+  step?: ProjectStep;
+  /** Wall-clock ms. */
+  lookAtMs?: number;
+}
+
+/** The entry of a project where nothing was done yet. */
+export function newEntry(backend: { namespace: string; name: string }, projectId: string): RegistryProject {
+  return { backendName: backend.name, backendNamespace: backend.namespace, projectId, state: "Pending" };
+}
+
+/** Decides. Total. */
+export function planProject(facts: ProjectFacts): ProjectPlan {
+  const { entry, listing, nowMs, wanted } = facts;
+  const retryAtMs = entry.nextRetryTime === undefined ? undefined : Date.parse(entry.nextRetryTime);
+  if (retryAtMs !== undefined && retryAtMs > nowMs) return { entry, lookAtMs: retryAtMs };
+  if (!listing.ok) return unlisted(facts, listing.failure);
+  const { registries, stale } = listing;
+  const candidates = registries.filter(({ host }) => host.toLowerCase() === facts.host.toLowerCase());
+  const mine =
+    candidates.find(({ id, marker }) => id === entry.registryId && (marker === undefined || isOurs(marker, facts))) ??
+    candidates.find(({ marker }) => marker !== undefined && isOurs(marker, facts));
+  if (!wanted) return planRemoval(facts, mine, stale);
+  if (mine !== undefined) return planOwn(facts, mine, stale);
+  const [other] = candidates;
+  if (other !== undefined) return planForeign(facts, other, stale);
+  return planAbsent(facts, stale);
+}
+
+function planOwn({ entry, login, marker, nowMs }: ProjectFacts, mine: ObservedRegistry, stale: boolean): ProjectPlan {
+  const origin = entry.origin ?? mine.marker?.origin ?? (mine.isDefault ? "Default" : "Created");
+  const seen: RegistryProject = { ...bare(entry), registryId: mine.id, origin };
+  if (mine.marker === undefined && entry.creatingSince !== undefined) seen.creatingSince = entry.creatingSince;
+  if (mine.valid !== undefined) seen.credentialsValid = mine.valid;
+  if (login === undefined) return { entry: { ...seen, state: seen.hash === undefined ? "Pending" : "Ready" } };
+  const outdated = entry.hash !== login.hash || mine.marker?.uid !== marker.uid || mine.username !== login.username;
+  if (!outdated) return { entry: { ...healthy(seen), state: "Ready" } };
+  // An old view differs from what was written last by itself.
+  if (stale && entry.hash === login.hash)
+    return { entry: { ...seen, state: "Pending" }, lookAtMs: nowMs + LOOK_AGAIN_MS };
+  return { entry: { ...seen, state: "Pending" }, step: { type: "Set", observed: mine, origin } };
+}
+
+function planForeign(facts: ProjectFacts, other: ObservedRegistry, stale: boolean): ProjectPlan {
+  const { entry, login, nowMs } = facts;
+  const { marker, username } = other;
+  if (marker === undefined && other.isDefault && username === undefined) {
+    if (login === undefined) return { entry: { ...bare(entry), state: "Pending" } };
+    if (stale) return { entry, lookAtMs: nowMs + LOOK_AGAIN_MS };
+    return {
+      entry: {
+        ...bare(entry),
+        state: "Creating",
+        registryId: other.id,
+        origin: "Default",
+        creatingSince: new Date(nowMs).toISOString(),
+      },
+      step: { type: "Set", observed: other, origin: "Default" },
+    };
+  }
+  const { registryId: _id, origin: _origin, hash: _hash, ...rest } = bare(entry);
+  const whose =
+    marker === undefined
+      ? other.isDefault
+        ? "which somebody has given a login"
+        : "which somebody else has made"
+      : marker.owner === facts.marker.owner
+        ? `which belongs to EdgeRegistry ${marker.namespace}/${marker.name}`
+        : `which belongs to EdgeRegistry ${marker.namespace}/${marker.name} of the installation with --owner-id ${marker.owner}`;
+  return {
+    entry: {
+      ...healthy(rest),
+      state: "Conflict",
+      message: `the project has a registry ${other.host} (${other.id}), ${whose}: it is left as it is; remove ${marker === undefined && other.isDefault ? "its login" : "it"}, or this EdgeRegistry`,
+    },
+  };
+}
+
+function planAbsent(facts: ProjectFacts, stale: boolean): ProjectPlan {
+  const { entry, login, nowMs, settleMs } = facts;
+  if (stale) return { entry, lookAtMs: nowMs + LOOK_AGAIN_MS };
+  const untilMs = settledAtMs(facts);
+  if (untilMs !== undefined && nowMs < untilMs)
+    return { entry: { ...entry, state: "Creating" }, lookAtMs: Math.min(nowMs + LOOK_AGAIN_MS, untilMs) };
+  const { registryId, origin: _origin, hash: _hash, creatingSince: _since, ...rest } = bare(entry);
+  const creatingSince = new Date(nowMs).toISOString();
+  if (registryId !== undefined && untilMs === undefined)
+    // Seen before: somebody has removed it, or the view is an old one. Once more, later.
+    return {
+      entry: {
+        ...rest,
+        state: "Creating",
+        creatingSince,
+        message: "the registry is gone from the project; made again",
+      },
+      lookAtMs: nowMs + Math.min(LOOK_AGAIN_MS, settleMs),
+    };
+  if (login === undefined) return { entry: { ...rest, state: "Pending" } };
+  return { entry: { ...rest, state: "Creating", origin: "Created", creatingSince }, step: { type: "Create" } };
+}
+
+function planRemoval(facts: ProjectFacts, mine: ObservedRegistry | undefined, stale: boolean): ProjectPlan {
+  const { entry, nowMs } = facts;
+  const removing: RegistryProject = { ...bare(entry), state: "Removing" };
+  if (entry.creatingSince !== undefined) removing.creatingSince = entry.creatingSince;
+  if (mine !== undefined) {
+    const origin = entry.origin ?? mine.marker?.origin ?? (mine.isDefault ? "Default" : "Created");
+    if (origin === "Created") return { entry: removing, step: { type: "Remove", id: mine.id } };
+    if (mine.marker !== undefined) return { entry: removing, step: { type: "Restore", observed: mine } };
+    // Without our marker its login, if it has one, is not ours (any more).
+  }
+  if (stale) return { entry: removing, lookAtMs: nowMs + LOOK_AGAIN_MS };
+  const untilMs = settledAtMs(facts);
+  if (untilMs !== undefined && nowMs < untilMs)
+    return { entry: removing, lookAtMs: Math.min(nowMs + LOOK_AGAIN_MS, untilMs) };
+  return { entry: undefined };
+}
+
+function unlisted(facts: ProjectFacts, failure: BackendFailure): ProjectPlan {
+  const { entry, wanted } = facts;
+  const message = `the registries of the project cannot be listed: ${failure.message}`;
+  // What stood there when it was last seen is taken to stand there still.
+  if (wanted && entry.state === "Ready") return { entry, lookAtMs: facts.nowMs + waitMs(entry, failure, 1) };
+  return delayed({ ...entry, state: wanted ? "Failed" : "Removing", message }, failure, facts.nowMs);
+}
+
+/** The entry after the step. Where nothing is known for sure, the next listing tells. Pure. */
+export function afterStep(
+  entry: RegistryProject,
+  step: ProjectStep,
+  outcome: RegistryOutcome,
+  login: ProjectFacts["login"],
+  nowMs: number,
+): ProjectPlan {
+  switch (outcome.result) {
+    case "Succeeded": {
+      const settled = healthy(bare(entry));
+      if (entry.creatingSince !== undefined) settled.creatingSince = entry.creatingSince;
+      if (step.type === "Create" && outcome.id !== undefined) settled.registryId = outcome.id;
+      if ((step.type === "Create" || step.type === "Set") && login !== undefined) {
+        settled.hash = login.hash;
+        // It speaks of the login before.
+        delete settled.credentialsValid;
+      }
+      return { entry: settled, lookAtMs: nowMs };
+    }
+    case "Refused":
+      return { entry, lookAtMs: nowMs + LOOK_AGAIN_MS };
+    case "Lost": {
+      // From now on it is waited for, not from when it was sent.
+      const open = entry.creatingSince !== undefined && { creatingSince: new Date(nowMs).toISOString() };
+      const lost = { ...entry, ...open, message: `no answer: ${outcome.message}` };
+      return { entry: lost, lookAtMs: nowMs + LOOK_AGAIN_MS };
+    }
+    case "Failed": {
+      const { creatingSince: _since, ...rest } = entry;
+      // Answered with a no: nothing is on its way.
+      if (rest.hash === undefined && (step.type === "Create" || step.type === "Set")) {
+        delete rest.registryId;
+        delete rest.origin;
+      }
+      const state = step.type === "Create" || step.type === "Set" ? "Failed" : "Removing";
+      return delayed({ ...rest, state, message: outcome.failure.message }, outcome.failure, nowMs);
+    }
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function delayed(entry: RegistryProject, failure: BackendFailure, nowMs: number): ProjectPlan {
+  const failures = (entry.failures ?? 0) + 1;
+  const lookAtMs = nowMs + waitMs(entry, failure, failures);
+  return { entry: { ...entry, failures, nextRetryTime: new Date(lookAtMs).toISOString() }, lookAtMs };
+}
+
+function waitMs(entry: RegistryProject, failure: BackendFailure, count: number): number {
+  // The world differs from what was seen: the next look tells.
+  if (failure.class === "Conflict" && count <= 3) return LOOK_AGAIN_MS;
+  const curveMs = nextBackoff({ count, ...DEFAULT_BACKOFF }, jitterOf(entry.projectId, count));
+  return failure.class === "RateLimited" ? Math.max(failure.retryAfterMs, curveMs) : curveMs;
+}
+
+/** When what was asked for has taken effect or never will; undefined while nothing is on its way. */
+function settledAtMs({ entry, leaderSinceMs, settleMs }: ProjectFacts): number | undefined {
+  if (entry.creatingSince === undefined) return undefined;
+  return Math.max(Date.parse(entry.creatingSince), leaderSinceMs) + settleMs;
+}
+
+function isOurs(marker: RegistryMarker, facts: ProjectFacts): boolean {
+  const { owner, namespace, name } = facts.marker;
+  return marker.owner === owner && marker.namespace === namespace && marker.name === name;
+}
+
+/** What does not outlive its cause is left out: messages, and an open creation. Failures in a row count until something succeeds. */
+function bare(entry: RegistryProject): RegistryProject {
+  const { nextRetryTime: _next, message: _message, creatingSince: _since, ...rest } = entry;
+  return rest;
+}
+
+function healthy(entry: RegistryProject): RegistryProject {
+  const { failures: _failures, ...rest } = entry;
+  return rest;
+}
