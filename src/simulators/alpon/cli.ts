@@ -1,5 +1,6 @@
 // What `drayage simulate alpon` runs: the API, its devices, and the control endpoint. Reading flags and printing are the command's business.
 
+import { runWithControl } from "../http-control.ts";
 import { startControl } from "./control.ts";
 import { startAlpon, type AlponSimulator } from "./server.ts";
 import type { Framing } from "./types.ts";
@@ -32,17 +33,5 @@ export async function simulateAlpon(options: SimulateAlponOptions, signal: Abort
     quirks: { framing: options.framing },
     ...(options.log !== undefined && { log: options.log }),
   });
-  let control: Awaited<ReturnType<typeof startControl>> | undefined;
-  try {
-    control = options.controlPort === undefined ? undefined : await startControl(vendor, options.controlPort);
-    options.onReady?.({ vendor, controlUrl: control?.url });
-    if (!signal.aborted) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      signal.addEventListener("abort", () => resolve(), { once: true });
-      await promise;
-    }
-  } finally {
-    await control?.close();
-    await vendor.stop();
-  }
+  await runWithControl(vendor, options.controlPort, startControl, options.onReady, signal);
 }

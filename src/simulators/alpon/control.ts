@@ -1,31 +1,25 @@
 // An HTTP endpoint on loopback through which another process (a demo, a shell) looks at the devices and throws switches. JSON in, JSON out; no
 // authentication, hence loopback only. The paths are listed in docs/simulators.md.
 
-import { once } from "node:events";
-import { createServer, type IncomingMessage } from "node:http";
 import { z } from "zod";
+import {
+  action,
+  commonActions,
+  HTTP_EFFECTS,
+  RULE_COUNTS,
+  serveControl,
+  type Action,
+  type Control,
+} from "../http-control.ts";
 import type { AlponSimulator } from "./server.ts";
 import { ERROR_TEXTS, type ErrorCode } from "./texts.ts";
 
-const when = z.enum(["before", "after"]);
 const count = z.int().nonnegative();
 const rule = z.strictObject({
   match: z.enum(["deploy", "update", "delete", "list", "status", "asset", "assets", "other"]).exactOptional(),
-  skip: count.exactOptional(),
-  times: z.union([z.int().positive(), z.literal("all")]).exactOptional(),
+  ...RULE_COUNTS,
   effect: z.discriminatedUnion("kind", [
-    z.strictObject({ kind: z.literal("reset"), when }),
-    z.strictObject({
-      kind: z.literal("answer"),
-      when,
-      status: z.int().min(200).max(599),
-      retryAfterS: count.exactOptional(),
-      html: z.boolean().exactOptional(),
-    }),
-    z.strictObject({ kind: z.literal("hang"), when }),
-    z.strictObject({ kind: z.literal("delay"), ms: z.number().nonnegative() }),
-    z.strictObject({ kind: z.literal("endless") }),
-    z.strictObject({ kind: z.literal("redirect"), to: z.string() }),
+    ...HTTP_EFFECTS,
     z.strictObject({
       kind: z.literal("cut"),
       afterEvents: count,
@@ -75,26 +69,15 @@ const quirks = z.strictObject({
     .exactOptional(),
 });
 
-type Action = (vendor: AlponSimulator, body: unknown) => unknown;
-
-function action<T extends z.ZodType>(schema: T, run: (vendor: AlponSimulator, body: z.output<T>) => unknown): Action {
-  return (vendor, body) => run(vendor, schema.parse(body ?? {}));
-}
-
 const id = z.string().min(1);
 
 /** `POST /<action>` */
-const actions: Readonly<Record<string, Action>> = {
-  fault: action(rule, (vendor, body) => void vendor.fault(body)),
-  "clear-faults": action(z.strictObject({}), (vendor) => vendor.clearFaults()),
+const actions: Readonly<Record<string, Action<AlponSimulator>>> = {
+  ...commonActions(rule),
   quirks: action(quirks, (vendor, { keys, ...body }) => {
     Object.assign(vendor.quirks, body);
     if (keys !== undefined) vendor.quirks.keys = { ...vendor.quirks.keys, ...keys };
   }),
-  authorize: action(
-    z.strictObject({ how: z.union([z.literal("ok"), z.literal(401), z.literal(403)]) }),
-    (vendor, { how }) => vendor.authorize(how),
-  ),
   "api-key": action(z.strictObject({ key: z.string().min(1) }), (vendor, body) => vendor.setApiKey(body.key)),
   online: action(z.strictObject({ id, online: z.boolean().default(true) }), (vendor, body) => {
     vendor.device(body.id).online = body.online;
@@ -139,58 +122,9 @@ const views: Readonly<Record<string, (vendor: AlponSimulator) => unknown>> = {
   quirks: (vendor) => vendor.quirks,
 };
 
-export interface Control {
-  /** `http://127.0.0.1:<port>` */
-  readonly url: string;
-  close(): Promise<void>;
-}
+export type { Control } from "../http-control.ts";
 
 /** @throws when the port is taken. */
 export async function startControl(vendor: AlponSimulator, port: number): Promise<Control> {
-  const server = createServer((request, response) => {
-    const reply = (status: number, body: unknown): void => {
-      response.writeHead(status, body === undefined ? {} : { "content-type": "application/json" });
-      response.end(body === undefined ? undefined : `${JSON.stringify(body)}\n`);
-    };
-    answer(vendor, request)
-      .then(({ status, body }) => reply(status, body))
-      .catch((error: unknown) => {
-        const wrongInput = error instanceof z.ZodError || error instanceof SyntaxError;
-        const text = error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : "";
-        reply(wrongInput ? 400 : 409, { error: text });
-      });
-  });
-  server.listen(port, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  return {
-    url: `http://127.0.0.1:${address === null || typeof address === "string" ? 0 : address.port}`,
-    close: async () => {
-      const closed = once(server, "close");
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
-  };
-}
-
-async function answer(vendor: AlponSimulator, request: IncomingMessage): Promise<{ status: number; body?: unknown }> {
-  const name = new URL(request.url ?? "/", "http://localhost").pathname.slice(1);
-  if (request.method === "GET") {
-    const view = views[name];
-    if (view !== undefined) return { status: 200, body: view(vendor) };
-  }
-  const run = request.method === "POST" ? actions[name] : undefined;
-  if (run === undefined)
-    return {
-      status: 404,
-      body: {
-        error: `no ${request.method ?? ""} /${name}; actions: ${Object.keys(actions).join(", ")}; views: ${Object.keys(views).join(", ")}`,
-      },
-    };
-  const chunks: Buffer[] = [];
-  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-  const text = Buffer.concat(chunks).toString("utf8").trim();
-  const result = run(vendor, text === "" ? undefined : JSON.parse(text));
-  return result === undefined ? { status: 204 } : { status: 200, body: result };
+  return serveControl(vendor, port, actions, views);
 }

@@ -1,8 +1,8 @@
 // The vendor's HTTP API on loopback, with faults on demand. Paths beside the deploy's are a third party's word, not the vendor's.
 
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { sleep, systemClock, type Clock } from "../clock.ts";
+import { FaultRules, parseJson, readBody, serveLoopback, strike } from "../http-server.ts";
 import { Device, type Disturbance, type Fields, type StreamEvent } from "./device.ts";
 import { listItem, readFields } from "./fields.ts";
 import { EventWriter } from "./stream.ts";
@@ -19,7 +19,6 @@ import {
 } from "./types.ts";
 
 const BASE = "/v1";
-const LARGEST_BODY = 10_000_000;
 const STEP_MS = 200;
 
 export interface AlponSimulator {
@@ -40,12 +39,6 @@ export interface AlponSimulator {
   /** The whole API is down. @returns how to open it again. */
   outage(): Promise<() => Promise<void>>;
   stop(): Promise<void>;
-}
-
-interface ActiveRule {
-  rule: Rule;
-  seen: number;
-  hits: number;
 }
 
 type MutableRequest = { -readonly [key in keyof SeenRequest]: SeenRequest[key] };
@@ -69,22 +62,10 @@ export async function startAlpon(options: AlponOptions): Promise<AlponSimulator>
   const stepMs = options.stepMs ?? STEP_MS;
   const devices = options.assets.map((asset) => new Device(asset, quirks, clock, stepMs));
   const seen: MutableRequest[] = [];
-  const rules = new Set<ActiveRule>();
+  const rules = new FaultRules<RequestKind, Effect>();
   const closing = new AbortController();
   let apiKey = options.apiKey ?? "alpon-key";
   let authorization: "ok" | 401 | 403 = "ok";
-
-  const take = (kind: RequestKind): Effect | undefined => {
-    for (const active of rules) {
-      const { match, skip = 0, times = 1, effect } = active.rule;
-      if (match !== undefined && match !== kind) continue;
-      if (times !== "all" && active.hits >= times) continue;
-      if (active.seen++ < skip) continue;
-      active.hits += 1;
-      return effect;
-    }
-    return undefined;
-  };
 
   /** Answers what is no stream; a stream is answered by itself (undefined). */
   const work = (route: Route, body: unknown, response: ServerResponse, effect?: Effect): Answer | undefined => {
@@ -183,7 +164,7 @@ export async function startAlpon(options: AlponOptions): Promise<AlponSimulator>
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const route = routeOf(request);
     const text = await readBody(request);
-    const body = parse(text);
+    const body = parseJson(text);
     const entry: MutableRequest = {
       kind: route.kind,
       method: request.method ?? "",
@@ -195,44 +176,29 @@ export async function startAlpon(options: AlponOptions): Promise<AlponSimulator>
     response.once("close", () => {
       entry.status = response.headersSent ? response.statusCode : 0;
     });
-    const effect = take(route.kind);
+    const effect = rules.take((match) => match === route.kind);
     options.log?.(`${entry.method} ${entry.path}${effect === undefined ? "" : ` fault ${effect.kind}`}`);
     if (effect?.kind === "delay") await sleep(clock, effect.ms, closing.signal);
     if (authorization === 403)
       return answer(response, { status: 403, body: { detail: "The API key doesn't have permissions" } });
     if (authorization === 401 || request.headers["x-api-key"] !== apiKey)
       return answer(response, { status: 401, body: { detail: "No valid API key provided" } });
-    const strikes = effect !== undefined && !["delay", "cut", "stall", "fail"].includes(effect.kind);
-    if (!strikes) {
+    if (effect === undefined || ["delay", "cut", "stall", "fail"].includes(effect.kind)) {
       const done = work(route, body, response, effect);
       if (done !== undefined) answer(response, done);
       return;
     }
     // Its effect, without its answer.
     if ("when" in effect && effect.when === "after") work(route, body, response, effect);
-    strike(effect, request, response, closing.signal);
+    if (effect.kind !== "cut" && effect.kind !== "stall" && effect.kind !== "fail")
+      strike(effect, request, response, closing.signal, (status) =>
+        answer(response, { status, body: { detail: "internal error" } }),
+      );
   };
 
-  const listen = async (port: number): Promise<Server> => {
-    const made = createServer((request, response) => {
-      handle(request, response).catch(() => request.socket.destroy());
-    });
-    made.listen(port, "127.0.0.1");
-    await once(made, "listening");
-    return made;
-  };
-  let server = await listen(options.port ?? 0);
-  const address = server.address();
-  const port = address === null || typeof address === "string" ? 0 : address.port;
-  const shut = async (): Promise<void> => {
-    if (!server.listening) return;
-    const closed = once(server, "close");
-    server.close();
-    server.closeAllConnections();
-    await closed;
-  };
+  const server = await serveLoopback(options.port ?? 0, handle);
   return {
-    url: `http://127.0.0.1:${port}${BASE}`,
+    url: `http://127.0.0.1:${server.port}${BASE}`,
     quirks,
     devices: () => devices,
     device: (id) => {
@@ -252,21 +218,12 @@ export async function startAlpon(options: AlponOptions): Promise<AlponSimulator>
     setApiKey: (key) => {
       apiKey = key;
     },
-    fault: (rule) => {
-      const active: ActiveRule = { rule, seen: 0, hits: 0 };
-      rules.add(active);
-      return { hits: () => active.hits, remove: () => void rules.delete(active) };
-    },
+    fault: (rule) => rules.add(rule),
     clearFaults: () => rules.clear(),
-    outage: async () => {
-      await shut();
-      return async () => {
-        server = await listen(port);
-      };
-    },
+    outage: () => server.outage(),
     stop: async () => {
       closing.abort();
-      await shut();
+      await server.stop();
     },
   };
 }
@@ -306,62 +263,4 @@ function answer(response: ServerResponse, { status, body }: Answer): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, body === undefined ? {} : { "content-type": "application/json" });
   response.end(body === undefined ? undefined : JSON.stringify(body));
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > LARGEST_BODY) throw new Error("body too large");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-function strike(effect: Effect, request: IncomingMessage, response: ServerResponse, closing: AbortSignal): void {
-  switch (effect.kind) {
-    case "reset":
-      request.socket.resetAndDestroy();
-      return;
-    case "answer": {
-      if (response.headersSent) return;
-      if (effect.retryAfterS !== undefined) response.setHeader("retry-after", String(effect.retryAfterS));
-      if (effect.html === true) {
-        response.writeHead(effect.status, { "content-type": "text/html" });
-        response.end("<html><head><title>Gateway</title></head><body>something in between</body></html>");
-      } else answer(response, { status: effect.status, body: { detail: "internal error" } });
-      return;
-    }
-    case "endless": {
-      response.writeHead(200, { "content-type": "application/json" });
-      const pour = (): void => {
-        let room = true;
-        while (room && !response.destroyed && !closing.aborted) room = response.write(" ".repeat(65_536));
-        if (!response.destroyed && !closing.aborted) response.once("drain", pour);
-      };
-      pour();
-      return;
-    }
-    case "redirect":
-      response.writeHead(302, { location: effect.to });
-      response.end();
-      return;
-    case "hang":
-    case "delay":
-    case "cut":
-    case "stall":
-    case "fail":
-      return;
-    default:
-      effect satisfies never;
-  }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import type { FaultRule, HttpEffect } from "../http-server.ts";
 import type { ErrorCode } from "./texts.ts";
 
 /** How events are written into the body of a stream; the vendor's pages allow each of them. */
@@ -130,12 +131,7 @@ export interface SeenRequest {
 
 /** What befalls a request. `before`: nothing was done. `after`: it was done first. */
 export type Effect =
-  | { kind: "reset"; when: "before" | "after" }
-  | { kind: "answer"; when: "before" | "after"; status: number; retryAfterS?: number; html?: boolean }
-  | { kind: "hang"; when: "before" | "after" }
-  | { kind: "delay"; ms: number }
-  | { kind: "endless" }
-  | { kind: "redirect"; to: string }
+  | HttpEffect
   /** The stream ends after so many events, and the device goes on all the same, or does not. */
   | { kind: "cut"; afterEvents: number; completes: boolean; how?: "reset" | "end" }
   /** The stream stays open after so many events and says nothing more. */
@@ -143,11 +139,4 @@ export type Effect =
   /** The device fails with this after so many events. `applied`: it has taken effect all the same. */
   | { kind: "fail"; code: ErrorCode; afterEvents?: number; applied?: boolean };
 
-export interface Rule {
-  match?: RequestKind;
-  /** Leave so many alone first. Default 0. */
-  skip?: number;
-  /** Default 1. */
-  times?: number | "all";
-  effect: Effect;
-}
+export type Rule = FaultRule<RequestKind, Effect>;

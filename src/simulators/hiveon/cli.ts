@@ -1,6 +1,7 @@
 // What `drayage simulate hiveon` runs: the API, machines for rent, and the control endpoint. Reading flags and printing are the command's business.
 
 import { systemClock, type Clock } from "../clock.ts";
+import { runWithControl } from "../http-control.ts";
 import { startControl } from "./control.ts";
 import { startHiveon, type HiveonSimulator } from "./server.ts";
 
@@ -51,17 +52,5 @@ export async function simulateHiveon(options: SimulateHiveonOptions, signal: Abo
     ...(options.webhook !== undefined && { webhook: options.webhook }),
     ...(options.log !== undefined && { log: options.log }),
   });
-  let control: Awaited<ReturnType<typeof startControl>> | undefined;
-  try {
-    control = options.controlPort === undefined ? undefined : await startControl(vendor, options.controlPort);
-    options.onReady?.({ vendor, controlUrl: control?.url });
-    if (!signal.aborted) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      signal.addEventListener("abort", () => resolve(), { once: true });
-      await promise;
-    }
-  } finally {
-    await control?.close();
-    await vendor.stop();
-  }
+  await runWithControl(vendor, options.controlPort, startControl, options.onReady, signal);
 }

@@ -7,14 +7,5 @@ export { hurried } from "./cli.ts";
 export { startControl, type Control } from "./control.ts";
 export type { Platform } from "./platform.ts";
 export { startHiveon, type HiveonSimulator } from "./server.ts";
-export type {
-  Effect,
-  HiveonOptions,
-  MachineOptions,
-  Price,
-  Quirks,
-  Rental,
-  Rule,
-  SeenRequest,
-  Status,
-} from "./types.ts";
+export type { HttpEffect as Effect } from "../http-server.ts";
+export type { HiveonOptions, MachineOptions, Price, Quirks, Rental, Rule, SeenRequest, Status } from "./types.ts";

@@ -1,23 +1,14 @@
 // The vendor's HTTP API on loopback, with faults on demand. Paths: https://clore-docs.hiveon.ai/api-endpoints. There is no list of deployments,
 // no restart and no log: a client that comes to depend on one gets 404.
 
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { sleep, systemClock, type Clock } from "../clock.ts";
+import { FaultRules, parseJson as parse, readBody, serveLoopback, strike, type HttpEffect } from "../http-server.ts";
 import { Platform, type Answer } from "./platform.ts";
-import {
-  DEFAULT_QUIRKS,
-  type Effect,
-  type HiveonOptions,
-  type Quirks,
-  type Rental,
-  type Rule,
-  type SeenRequest,
-} from "./types.ts";
+import { DEFAULT_QUIRKS, type HiveonOptions, type Quirks, type Rental, type Rule, type SeenRequest } from "./types.ts";
 import { Webhooks } from "./webhooks.ts";
 
 const BASE = "/vendors/v1/machines/deployments";
-const LARGEST_BODY = 10_000_000;
 
 export interface HiveonSimulator {
   /** `http://127.0.0.1:<port>` */
@@ -39,12 +30,6 @@ export interface HiveonSimulator {
   stop(): Promise<void>;
 }
 
-interface ActiveRule {
-  rule: Rule;
-  seen: number;
-  hits: number;
-}
-
 interface MutableRequest extends SeenRequest {
   status: number | undefined;
 }
@@ -56,7 +41,7 @@ export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulat
   const webhooks = options.webhook === undefined ? undefined : new Webhooks(options.webhook, clock);
   const platform = new Platform(options, quirks, (event) => webhooks?.tell(event));
   const seen: MutableRequest[] = [];
-  const rules = new Set<ActiveRule>();
+  const rules = new FaultRules<SeenRequest["kind"], HttpEffect>();
   const closing = new AbortController();
   let apiKey = options.apiKey ?? "hiveon-key";
   let authorization: "ok" | 401 | 403 = "ok";
@@ -86,18 +71,6 @@ export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulat
     return { kind: "other", run: () => ({ status: 404, error: "Not Found" }) };
   };
 
-  const take = (kind: SeenRequest["kind"]): Effect | undefined => {
-    for (const active of rules) {
-      const { match, skip = 0, times = 1, effect } = active.rule;
-      if (match !== undefined && match !== kind) continue;
-      if (times !== "all" && active.hits >= times) continue;
-      if (active.seen++ < skip) continue;
-      active.hits += 1;
-      return effect;
-    }
-    return undefined;
-  };
-
   const refused = (request: IncomingMessage): Answer | undefined => {
     if (authorization === 403) return { status: 403, error: "the caller lacks the role" };
     if (authorization === 401 || request.headers["x-api-key"] !== apiKey) return { status: 401, error: "Unauthorized" };
@@ -109,7 +82,7 @@ export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulat
     const entry: MutableRequest = { kind, method: request.method ?? "", path: request.url ?? "", status: undefined };
     seen.push(entry);
     const body = await readBody(request);
-    const effect = take(kind);
+    const effect = rules.take((match) => match === kind);
     const work = (): Answer => refused(request) ?? run(body);
     if (effect?.kind === "delay") await sleep(clock, effect.ms, closing.signal);
     const done =
@@ -125,30 +98,14 @@ export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulat
       return;
     }
     entry.status = effect.kind === "answer" ? effect.status : 0;
-    strike(effect, request, response, closing.signal, quirks);
+    strike(effect, request, response, closing.signal, (status) =>
+      send(response, { status, error: "internal error" }, quirks),
+    );
   };
 
-  const listen = async (port: number): Promise<Server> => {
-    const made = createServer((request, response) => {
-      handle(request, response).catch(() => request.socket.destroy());
-    });
-    made.listen(port, "127.0.0.1");
-    await once(made, "listening");
-    return made;
-  };
-  let server = await listen(options.port ?? 0);
-  const address = server.address();
-  const port = address === null || typeof address === "string" ? 0 : address.port;
-  const shut = async (): Promise<void> => {
-    if (!server.listening) return;
-    const closed = once(server, "close");
-    server.close();
-    server.closeAllConnections();
-    await closed;
-  };
-
+  const server = await serveLoopback(options.port ?? 0, handle);
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://127.0.0.1:${server.port}`,
     platform,
     quirks,
     webhooks,
@@ -160,21 +117,12 @@ export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulat
     setApiKey: (key) => {
       apiKey = key;
     },
-    fault: (rule) => {
-      const active: ActiveRule = { rule, seen: 0, hits: 0 };
-      rules.add(active);
-      return { hits: () => active.hits, remove: () => void rules.delete(active) };
-    },
+    fault: (rule) => rules.add(rule),
     clearFaults: () => rules.clear(),
-    outage: async () => {
-      await shut();
-      return async () => {
-        server = await listen(port);
-      };
-    },
+    outage: () => server.outage(),
     stop: async () => {
       closing.abort();
-      await shut();
+      await server.stop();
       await webhooks?.close();
     },
   };
@@ -196,25 +144,6 @@ function idIn(template: string, path: string): string | undefined {
   if (!path.startsWith(before) || !path.endsWith(after)) return undefined;
   const id = path.slice(before.length, path.length - after.length);
   return id === "" || id.includes("/") ? undefined : decodeURIComponent(id);
-}
-
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > LARGEST_BODY) throw new Error("body too large");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** gRPC's codes, as grpc-gateway writes them. */
@@ -244,46 +173,4 @@ function send(response: ServerResponse, answer: Answer, quirks: Quirks): void {
   const body = quirks.errorBody === "grpc" ? { code: GRPC_CODES[status] ?? 2, message: error, details: [] } : { error };
   response.writeHead(status, { "content-type": "application/json" });
   response.end(JSON.stringify(body));
-}
-
-function strike(
-  effect: Exclude<Effect, { kind: "delay" }>,
-  request: IncomingMessage,
-  response: ServerResponse,
-  closing: AbortSignal,
-  quirks: Quirks,
-): void {
-  switch (effect.kind) {
-    case "reset":
-      request.socket.resetAndDestroy();
-      return;
-    case "hang":
-      return;
-    case "answer": {
-      if (effect.retryAfterS !== undefined) response.setHeader("retry-after", String(effect.retryAfterS));
-      if (effect.html === true) {
-        response.writeHead(effect.status, { "content-type": "text/html" });
-        response.end("<html><head><title>Gateway</title></head><body>something in between</body></html>");
-        return;
-      }
-      send(response, { status: effect.status, error: "internal error" }, quirks);
-      return;
-    }
-    case "endless": {
-      response.writeHead(200, { "content-type": "application/json" });
-      const pour = (): void => {
-        let room = true;
-        while (room && !response.destroyed && !closing.aborted) room = response.write(" ".repeat(65_536));
-        if (!response.destroyed && !closing.aborted) response.once("drain", pour);
-      };
-      pour();
-      return;
-    }
-    case "redirect":
-      response.writeHead(302, { location: effect.to });
-      response.end();
-      return;
-    default:
-      effect satisfies never;
-  }
 }

@@ -1,6 +1,7 @@
 // Words of the Hiveon simulator: what it is made with, its quirks, and what its books tell.
 
 import type { Clock } from "../clock.ts";
+import type { FaultRule, HttpEffect } from "../http-server.ts";
 
 /** A price of a machine. The amount is a text, as in the vendor's webhooks. */
 export interface Price {
@@ -133,22 +134,4 @@ export interface SeenRequest {
   readonly status: number | undefined;
 }
 
-/** What befalls a request. `before`: nothing was done. `after`: it was done first. */
-export type Effect =
-  | { kind: "reset"; when: "before" | "after" }
-  | { kind: "answer"; when: "before" | "after"; status: number; retryAfterS?: number; html?: boolean }
-  /** No answer, and the connection stays open. */
-  | { kind: "hang"; when: "before" | "after" }
-  | { kind: "delay"; ms: number }
-  /** A body without end. */
-  | { kind: "endless" }
-  | { kind: "redirect"; to: string };
-
-export interface Rule {
-  match?: "start" | "stop" | "status";
-  /** Leave so many alone first. Default 0. */
-  skip?: number;
-  /** Default 1. */
-  times?: number | "all";
-  effect: Effect;
-}
+export type Rule = FaultRule<"start" | "stop" | "status", HttpEffect>;
