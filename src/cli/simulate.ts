@@ -3,6 +3,7 @@ import { addOptions, readOptions, UsageError } from "./option-table.ts";
 import type { CliContext } from "./program.ts";
 import { SIMULATE_ALPON_OPTIONS, simulateAlponOptions } from "./simulate-alpon-options.ts";
 import { SIMULATE_HIVEON_OPTIONS, simulateHiveonOptions } from "./simulate-hiveon-options.ts";
+import { SIMULATE_MITTWALD_OPTIONS, simulateMittwaldOptions } from "./simulate-mittwald-options.ts";
 import { SIMULATE_KANTO_OPTIONS, simulateKantoOptions } from "./simulate-options.ts";
 
 const EXAMPLES = `
@@ -54,6 +55,7 @@ export function addSimulate(program: Command, context: CliContext): void {
   addOptions(kanto, SIMULATE_KANTO_OPTIONS);
   addHiveon(simulate, context);
   addAlpon(simulate, context);
+  addMittwald(simulate, context);
 }
 
 const HIVEON_EXAMPLES = `
@@ -110,4 +112,33 @@ function addAlpon(simulate: Command, context: CliContext): void {
     })
     .addHelpText("after", ALPON_EXAMPLES);
   addOptions(alpon, SIMULATE_ALPON_OPTIONS);
+}
+
+const MITTWALD_EXAMPLES = `
+Examples:
+  One project whose reads are half a second behind, with switches on the control endpoint:
+    drayage simulate mittwald --lag 500ms --control-port 8100
+`;
+
+function addMittwald(simulate: Command, context: CliContext): void {
+  const mittwald = simulate
+    .command("mittwald")
+    .summary("mittwald's mStudio API for containers, with projects")
+    .description(
+      "Runs an API on 127.0.0.1 that answers as mittwald's mStudio v2 API does for containers, stacks, volumes and registries, until " +
+        "SIGTERM or SIGINT. Durations are written with their unit: 500ms, 2s.",
+    )
+    .action(async (given: Record<string, unknown>) => {
+      const options = await simulateMittwaldOptions(readOptions(SIMULATE_MITTWALD_OPTIONS, given, context.env));
+      const { simulateMittwald } = await import("../simulators/mittwald/cli.ts");
+      const print = (line: string): void => context.stdout(`${line}\n`);
+      const onReady: NonNullable<Parameters<typeof simulateMittwald>[0]["onReady"]> = ({ vendor, controlUrl }) => {
+        print(`simulated mittwald API on ${vendor.url}`);
+        for (const { id, shortId } of vendor.platform.projects()) print(`project ${id} (${shortId})`);
+        if (controlUrl !== undefined) print(`control endpoint: ${controlUrl}`);
+      };
+      await simulateMittwald({ ...options, log: print, onReady }, context.signal);
+    })
+    .addHelpText("after", MITTWALD_EXAMPLES);
+  addOptions(mittwald, SIMULATE_MITTWALD_OPTIONS);
 }
