@@ -31,11 +31,11 @@ export interface Described {
 export interface OpenApi {
   operations: readonly Described[];
   /** What the document has against an answer; undefined when nothing. @param body text of it */
-  answerProblem(operation: string, status: number, contentType: string | null, body: string): string | undefined;
+  answerProblem: (operation: string, status: number, contentType: string | null, body: string) => string | undefined;
   /** What the document has against a request's body; undefined when nothing. @param body undefined: none */
-  requestProblem(operation: string, body: unknown): string | undefined;
+  requestProblem: (operation: string, body: unknown) => string | undefined;
   /** The same by the name of a schema, e.g. `container.ServiceResponse`. */
-  schemaProblem(schema: string, value: unknown): string | undefined;
+  schemaProblem: (schema: string, value: unknown) => string | undefined;
 }
 
 export function openApi(): OpenApi {

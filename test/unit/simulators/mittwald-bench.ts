@@ -34,16 +34,16 @@ export interface Bench {
   project: Project;
   /** Path of the default stack. */
   stack: string;
-  call(method: string, path: string, body?: unknown, options?: CallOptions): Promise<Reply>;
+  call: (method: string, path: string, body?: unknown, options?: CallOptions) => Promise<Reply>;
   /** PATCH of the default stack. */
-  patch(services: object, more?: object): Promise<Reply>;
+  patch: (services: object, more?: object) => Promise<Reply>;
   /** PUT of the default stack. */
-  put(services: object, volumes?: object): Promise<Reply>;
+  put: (services: object, volumes?: object) => Promise<Reply>;
   /** A service of the default stack, as it is seen. */
   // oxlint-disable-next-line typescript/no-explicit-any
-  service(name: string): Promise<any>;
+  service: (name: string) => Promise<any>;
   /** A running container. @returns its id */
-  running(name: string, over?: object): Promise<string>;
+  running: (name: string, over?: object) => Promise<string>;
 }
 
 export async function bench(options: MittwaldOptions = {}): Promise<Bench> {
