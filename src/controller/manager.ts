@@ -201,7 +201,7 @@ export class Manager {
     if (signal.aborted) return;
 
     this.#waitingFor = undefined;
-    this.#log.info({ identity: election.identity }, "waiting for the lease");
+    if (election.isAlone !== true) this.#log.info({ identity: election.identity }, "waiting for the lease");
     this.#electing = this.#elect(election, leadership.signal);
     const onEnd = (): void => elected.resolve();
     signal.addEventListener("abort", onEnd, { once: true });

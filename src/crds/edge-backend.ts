@@ -11,7 +11,8 @@ import { choice, flag, int, list, object, ruled, seconds, stringMap, text } from
 const DAY = 86_400;
 const WEB_URL = /^https?:\/\/[^\t\n\f\r /?#@]+(\/[^\t\n\f\r ?#]*)?$/;
 
-const WEB_URL_FIX = "write https://host or https://host/path; credentials go into the Secret";
+const WEB_URL_FIX = "write https://host or https://host/path, or the same with http://; credentials go into the Secret";
+const API_URL = "Address of the API. With http:// the key is sent in plain text, which event PlainHttp warns of.";
 
 const kanto = ruled(
   object(
@@ -101,7 +102,7 @@ const jsonKey = (what: string) =>
   }).exactOptional();
 
 const alpon = object("A Sixfab Connect account. Secret key: apiKey.", {
-  url: text("Address of the API.", {
+  url: text(API_URL, {
     max: 2048,
     pattern: WEB_URL,
     fix: WEB_URL_FIX,
@@ -125,7 +126,7 @@ const alpon = object("A Sixfab Connect account. Secret key: apiKey.", {
 const hiveon = object(
   "A Hiveon vendor account. Secret keys: apiKey, and webhookSecret where webhooks are taken. Needs the operator's --owner-id.",
   {
-    url: text("Address of the API.", {
+    url: text(API_URL, {
       max: 2048,
       pattern: WEB_URL,
       fix: WEB_URL_FIX,
@@ -139,7 +140,7 @@ const hiveon = object(
 );
 
 const mittwald = object("A mittwald mStudio account. Secret key: token.", {
-  url: text("Address of the API.", {
+  url: text(API_URL, {
     max: 2048,
     pattern: WEB_URL,
     fix: WEB_URL_FIX,

@@ -26,6 +26,8 @@ export interface Election {
   /** Name of this candidate, unique per process. */
   readonly identity: string;
   readonly fence: Fence;
+  /** True where nobody else is asked: there is no lease to wait for. */
+  readonly isAlone?: boolean;
   isLeader(): boolean;
   /**
    * Waits for leadership and keeps it until `signal` aborts or it is lost. Abort the signal only when all work that needs
@@ -350,6 +352,7 @@ export class LeaderElector implements Election {
 export class NoLease implements Election {
   readonly identity: string;
   readonly fence: Fence = OPEN_FENCE;
+  readonly isAlone = true;
   readonly #onStartedLeading: (() => void) | undefined;
   readonly #onStoppedLeading: ((end: LeadershipEnd) => void) | undefined;
   #leading = false;

@@ -36,6 +36,8 @@ interface AccountEntry {
   backend: Backend;
   account: Account;
   fingerprint: string;
+  /** Since when it has been connected, by the monotonic clock; undefined while it is not. */
+  connectedAtMs: number | undefined;
   unsubscribe: () => void;
 }
 
@@ -108,14 +110,23 @@ export class Accounts {
     // The object of that name was deleted and made anew between two looks: its old connection has no other end.
     this.forgetBackend(key);
     const account = backend.connect(object.spec, credentials);
-    const unsubscribe = account.subscribe(
+    const entry: AccountEntry = {
+      key,
+      backend,
+      account,
+      fingerprint,
+      connectedAtMs: account.status().state === "Connected" ? this.#monotonicMs() : undefined,
+      unsubscribe: () => undefined,
+    };
+    entry.unsubscribe = account.subscribe(
       (status) => {
         if (status.state !== "Connecting") this.#judged.add(uid);
+        entry.connectedAtMs = status.state === "Connected" ? (entry.connectedAtMs ?? this.#monotonicMs()) : undefined;
         this.#listener.onAccount(key);
       },
       (notice) => this.#listener.onNotice(key, notice),
     );
-    this.#accounts.set(uid, { key, backend, account, fingerprint, unsubscribe });
+    this.#accounts.set(uid, entry);
     return account;
   }
 
@@ -133,6 +144,12 @@ export class Accounts {
   /** The account of an EdgeBackend by uid, if it is open. */
   account(uid: string): Account | undefined {
     return this.#accounts.get(uid)?.account;
+  }
+
+  /** How long an EdgeBackend by uid has been connected without a break, ms; undefined while it is not. */
+  connectedForMs(uid: string): number | undefined {
+    const since = this.#accounts.get(uid)?.connectedAtMs;
+    return since === undefined ? undefined : this.#monotonicMs() - since;
   }
 
   /**

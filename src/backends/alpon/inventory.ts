@@ -21,8 +21,15 @@ export class Inventory {
   /** Names that the vendor has said are not there (any more), where it has no list. */
   readonly #gone = new Set<string>();
   readonly #since = new Map<string, Since>();
+  /** A list has come. */
+  #hasList = false;
   /** The account cannot list: only answers to our own commands are known. */
   isBlind = false;
+
+  /** The account has listed before. */
+  get hasList(): boolean {
+    return this.#hasList;
+  }
 
   claim(claim: Claim): void {
     this.#claims.set(`${claim.owner}/${claim.namespace}/${claim.name}`, claim);
@@ -35,6 +42,7 @@ export class Inventory {
   /** Takes over a list. @returns what has changed since the last one. */
   take(items: readonly Listed[]): { name: string; marker: Marker | undefined }[] {
     const before = this.#listed;
+    this.#hasList = true;
     this.#listed = new Map(items.map((item) => [item.name, item]));
     const changed: { name: string; marker: Marker | undefined }[] = [];
     for (const item of items)

@@ -17,15 +17,14 @@ import type {
 import { commonRefusal, refuse, transient, unsupportedCommand, type Refusal } from "../http/admission.ts";
 import type { HttpResult } from "../http/client.ts";
 import { CommandSlot, type Head } from "../http/command-slot.ts";
-import { isPage } from "../http/failures.ts";
 import { Looks } from "../http/looks.ts";
 import type { HttpSessionDeps, HttpSessionTimes } from "../http/sessions.ts";
-import { pathOf, type AlponDialect } from "./dialect.ts";
-import { errorIn } from "./errors-table.ts";
+import type { AlponDialect } from "./dialect.ts";
 import { runCreate, runRemove, runUpdate, type FlightHost } from "./flight.ts";
 import { Inventory } from "./inventory.ts";
 import { pause } from "../pause.ts";
-import { readIds, readList, readOnline } from "./wire.ts";
+import { Looker, type Look } from "./look.ts";
+import type { Listed } from "./wire.ts";
 
 export interface SessionOptions extends HttpSessionTimes {
   readonly targetKey: string;
@@ -44,8 +43,10 @@ export interface SessionDeps extends HttpSessionDeps {
 
 /** After a device could not be reached it is left alone for one poll, then two, then four, up to so many. */
 const LONGEST_ABSENCE_POLLS = 20;
-/** After so many looks in a row without an answer, what was seen before is no ground to act upon. */
+/** After so many looks in a row without an answer, what was seen before is no ground to act upon; after so many refusals, there is no list. */
 const STALE_AFTER_LOOKS = 3;
+/** A vendor that does not tell whether the device is online is asked again after so many polls. */
+const MUTED_POLLS = 20;
 
 export class AlponSession implements DeviceSession {
   readonly targetKey: string;
@@ -58,6 +59,7 @@ export class AlponSession implements DeviceSession {
   readonly #host: FlightHost;
   readonly #slot: CommandSlot;
   readonly #looks: Looks;
+  readonly #looker: Looker;
   /** Whose container the command in flight is about. */
   #flightMarker: Marker | undefined;
   #connection: ConnectionState = "Unknown";
@@ -66,16 +68,13 @@ export class AlponSession implements DeviceSession {
   #obstacle: string | undefined;
   #trouble: string | undefined;
   #lastSeenMs: number | undefined;
-  /** Ids of the asset as the vendor told them; undefined before. */
-  #ids: readonly string[] | undefined;
-  #tellsOnline = true;
-  #isOffline = false;
   /** Monotonic ms until which it is left alone, and how often in a row it could not be reached. */
   #absentUntil = -Infinity;
   #absences = 0;
   #isAsked = false;
-  /** Looks in a row that gave nothing. */
+  /** Looks in a row that gave nothing, and lists in a row that were refused. */
   #failedLooks = 0;
+  #refusedLists = 0;
 
   constructor(options: SessionOptions, deps: SessionDeps) {
     this.targetKey = options.targetKey;
@@ -93,6 +92,15 @@ export class AlponSession implements DeviceSession {
       random: () => deps.random(),
       read: () => this.#read(),
       delayMs: () => (deps.account().open ? options.pollMs : undefined),
+    });
+    this.#looker = new Looker({
+      assetId: options.assetId,
+      dialect: options.dialect,
+      mutedMs: MUTED_POLLS * options.pollMs,
+      get: (path) => this.#get(path),
+      firstOf: (ids) => deps.firstOf(this, ids)?.options.assetId,
+      malformed: (kind) => metrics.malformed("alpon", kind),
+      monotonic: () => clock.monotonic(),
     });
     this.#host = {
       assetId: options.assetId,
@@ -190,7 +198,7 @@ export class AlponSession implements DeviceSession {
 
   /** Whether one of these ids names this session's asset. */
   isOneOf(ids: readonly string[]): boolean {
-    return ids.includes(this.options.assetId) || (this.#ids ?? []).some((id) => ids.includes(id));
+    return [this.options.assetId, ...this.#looker.ids].some((id) => ids.includes(id));
   }
 
   // Commands.
@@ -244,19 +252,62 @@ export class AlponSession implements DeviceSession {
   // Looking.
 
   async #read(): Promise<boolean> {
-    return this.#deps.account().open && !this.#closing.signal.aborted && (await this.#readAll());
+    if (!this.#deps.account().open || this.#closing.signal.aborted) return false;
+    const look = await this.#looker.look();
+    return !this.#closing.signal.aborted && this.#take(look);
   }
 
-  async #readAll(): Promise<boolean> {
-    if (!(await this.#identify())) return false;
-    await this.#readConnection();
-    if (!(await this.#readContainers()) || this.#closing.signal.aborted) return false;
-    const isAway = this.#isOffline || this.#deps.clock.monotonic() < this.#absentUntil;
+  /** @returns whether the containers are known now. */
+  #take(look: Look): boolean {
+    switch (look.seen) {
+      case "Containers":
+        return this.#takeList(look.items);
+      case "Refused":
+        return this.#takeRefusal(look.message);
+      case "Unreachable":
+        this.#noteUnreachable();
+        return this.#doubt("the device could not be reached");
+      case "Obstacle":
+        return this.#hinder(look.obstacle);
+      case "Nothing":
+        return this.#doubt(look.message);
+      default:
+        return look satisfies never;
+    }
+  }
+
+  #takeList(items: readonly Listed[]): true {
+    const wasBlind = this.#inventory.isBlind;
+    this.#refusedLists = 0;
+    this.#inventory.isBlind = false;
+    for (const { name, marker } of this.#inventory.take(items))
+      this.#emit({ type: "Container", externalId: name, ...(marker !== undefined && { marker }) });
+    return this.#noteSynced(wasBlind);
+  }
+
+  /** A list that has been there is not given up for one bad answer. */
+  #takeRefusal(message: string): boolean {
+    this.#refusedLists += 1;
+    const { isBlind, hasList } = this.#inventory;
+    if (!isBlind && hasList && this.#refusedLists < STALE_AFTER_LOOKS) return this.#doubt(message);
+    this.#inventory.isBlind = true;
+    if (!isBlind)
+      this.#deps.log.warn(
+        { target: this.targetKey, message },
+        "this account cannot list containers: nothing can be verified",
+      );
+    return this.#noteSynced(!isBlind);
+  }
+
+  /** @param isOtherView what is known has another ground than before, whatever it is. */
+  #noteSynced(isOtherView: boolean): true {
+    const isAway = this.#looker.isOffline || this.#deps.clock.monotonic() < this.#absentUntil;
     this.#syncCount += 1;
     this.#failedLooks = 0;
-    const isNews = !this.#isSynced || this.#isAsked || (this.#connection !== "Connected") !== isAway;
+    const isNews = isOtherView || !this.#isSynced || this.#isAsked || (this.#connection !== "Connected") !== isAway;
     this.#isSynced = true;
     this.#isAsked = false;
+    this.#obstacle = undefined;
     this.#trouble = isAway ? this.#awayMessage() : undefined;
     if (!isAway) this.#lastSeenMs = this.#deps.clock.now();
     this.#setConnection(isAway ? "Offline" : "Connected");
@@ -265,82 +316,9 @@ export class AlponSession implements DeviceSession {
   }
 
   #awayMessage(): string {
-    return this.#isOffline
+    return this.#looker.isOffline
       ? "the vendor says that the device is offline"
       : "the device could not be reached; it is tried again later";
-  }
-
-  /** The asset has four kinds of ids, and two EdgeDevices may name it by different ones: the first has it. */
-  async #identify(): Promise<boolean> {
-    const { assetId, dialect } = this.options;
-    if (this.#ids === undefined) {
-      const result = await this.#get(pathOf(dialect.paths.asset, assetId));
-      if (result.kind !== "Answer") return this.#doubt(result.message);
-      const isMissing = errorIn(result.json, dialect.codeKeys, result.message) === "AssetNotFound";
-      if (isMissing) return this.#hinder("the vendor knows no such asset: is spec.alpon.assetId right?");
-      if (result.status >= 500 || result.status === 429 || result.status === 401 || isPage(result))
-        return this.#doubt(result.message);
-      // Where that cannot be asked, the id that was given has to do.
-      this.#ids = result.status === 200 ? [...readIds(result.json, dialect), assetId] : [assetId];
-    }
-    const first = this.#deps.firstOf(this, this.#ids);
-    if (first === undefined) {
-      this.#obstacle = undefined;
-      return true;
-    }
-    return this.#hinder(
-      `this asset is the one of another EdgeDevice, which names it ${first.options.assetId}: delete one of the two`,
-    );
-  }
-
-  async #readConnection(): Promise<void> {
-    const { assetId, dialect } = this.options;
-    if (!this.#tellsOnline) return;
-    const result = await this.#get(pathOf(dialect.paths.status, assetId));
-    if (result.kind !== "Answer" || result.status >= 500 || result.status === 429 || isPage(result)) return;
-    const isOnline = result.status === 200 ? readOnline(result.json, dialect) : undefined;
-    if (result.status !== 200 && errorIn(result.json, dialect.codeKeys, result.message) === undefined)
-      this.#tellsOnline = false;
-    this.#isOffline = isOnline === false;
-  }
-
-  async #readContainers(): Promise<boolean> {
-    const { assetId, dialect } = this.options;
-    const result = await this.#get(pathOf(dialect.paths.containers, assetId));
-    if (result.kind !== "Answer") return this.#doubt(result.message);
-    const { status } = result;
-    if (status === 200) {
-      const items = readList(result.json, dialect, () => this.#deps.metrics.malformed("alpon", "List"));
-      if (items === undefined) {
-        this.#deps.metrics.malformed("alpon", "List");
-        return this.#doubt("the vendor's answer is no list of containers");
-      }
-      this.#inventory.isBlind = false;
-      for (const { name, marker } of this.#inventory.take(items))
-        this.#emit({ type: "Container", externalId: name, ...(marker !== undefined && { marker }) });
-      return true;
-    }
-    switch (errorIn(result.json, dialect.codeKeys, result.message)) {
-      case "AssetNotFound":
-        return this.#hinder("the vendor knows no such asset: is spec.alpon.assetId right?");
-      case "AssetNotAlponDevice":
-        return this.#hinder("the asset is no ALPON: is spec.alpon.assetId right?");
-      case "DeviceNotReachable":
-        this.#noteUnreachable();
-        return this.#doubt("the device could not be reached");
-      default:
-        break;
-    }
-    // What something before the vendor says is not what the account may do.
-    if (isPage(result) || (status !== 403 && status !== 404 && status !== 405 && status !== 501))
-      return this.#doubt(result.message);
-    if (!this.#inventory.isBlind)
-      this.#deps.log.warn(
-        { target: this.targetKey, status },
-        "this account cannot list containers: nothing can be verified",
-      );
-    this.#inventory.isBlind = true;
-    return true;
   }
 
   #get(path: string): Promise<HttpResult> {
@@ -356,6 +334,8 @@ export class AlponSession implements DeviceSession {
   /** Nothing is learned this time. What was known stays, but not for ever. */
   #doubt(message: string): false {
     this.#trouble ??= message;
+    // What was in the way of knowing which asset it is has gone.
+    if (this.#looker.ids.length > 0) this.#obstacle = undefined;
     this.#failedLooks += 1;
     if (this.#failedLooks >= STALE_AFTER_LOOKS) this.#isSynced = false;
     this.#deps.log.debug({ target: this.targetKey, message }, "a look at the device gave nothing");
@@ -364,7 +344,6 @@ export class AlponSession implements DeviceSession {
 
   /** Waiting alone will not help. */
   #hinder(obstacle: string): false {
-    this.#ids = undefined;
     const isNews = this.#obstacle !== obstacle;
     this.#obstacle = obstacle;
     this.#isSynced = false;

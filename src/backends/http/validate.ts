@@ -13,7 +13,7 @@ export function invalid(path: string, message: string): FieldProblem {
 export function validateHttp(spec: EdgeBackendSpec, path: string, url: string, key: string): FieldProblem[] {
   const problems: FieldProblem[] = [];
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-    problems.push(invalid(path, "write https://host or https://host/path"));
+    problems.push(invalid(path, "write https://host or https://host/path, or the same with http://"));
   else if (new URL(url).username !== "" || new URL(url).password !== "")
     problems.push(invalid(path, "a url holds no credentials: use spec.credentialsSecretRef"));
   if (spec.credentialsSecretRef === undefined)

@@ -11,6 +11,7 @@ import type { Condition, ObjectKey } from "../../kube/types.ts";
 import type { Environment } from "../environment.ts";
 import { addFinalizer } from "../finalizer.ts";
 import { busyShowsInMs } from "../connection.ts";
+import { silenceMs } from "../silence.ts";
 import { wakeCommandKey } from "../wake.ts";
 import { act, type Acted } from "./act.ts";
 import { earliest, reconcileDeletion } from "./deletion.ts";
@@ -77,7 +78,8 @@ async function reconcilePresent(
   if (resolution.kind === "Session" || resolution.kind === "Unconnected") await desire(scope, resolution, env);
   const { target } = scope;
   if (target !== undefined && reconcileAsked(scope.object)) target.session.resync("asked for by annotation");
-  if (isUndecided(scope, resolution, env)) return undefined;
+  const silentMs = undecidedMs(scope, resolution, env);
+  if (silentMs !== 0) return silentMs;
   let acted: Acted = { again: false };
   let effectWake: number | undefined;
   if (target !== undefined && scope.desired !== undefined && target.snapshot.synced) {
@@ -178,19 +180,31 @@ async function keepFinalizer(scope: Scope, env: Environment): Promise<void> {
 /**
  * Right after a start or a reconnect nothing is known of the device for a moment. What status says of an object that was
  * seen before stays as it is until there is something to say; so a restart of the operator never makes Ready flap.
+ *
+ * @returns for how long, ms; undefined: until something happens; 0: not at all.
  */
-function isUndecided(scope: Scope, resolution: Resolution, env: Environment): boolean {
-  const known = findCondition(scope.object.status?.conditions, "Ready") !== undefined;
-  if (!known || !scope.acceptance.accepted) return false;
+function undecidedMs(scope: Scope, resolution: Resolution, env: Environment): number | undefined {
+  const { conditions } = scope.object.status ?? {};
+  const ready = findCondition(conditions, "Ready");
+  if (ready === undefined || !scope.acceptance.accepted) return 0;
   if (resolution.kind === "Unconnected") {
     const { uid } = resolution.backend.metadata;
     // Connected, but the device's own pass has not opened its session yet: a matter of moments, and it wakes us.
-    const connected = env.accounts.account(uid)?.status().state === "Connected";
-    return connected || !env.accounts.isJudged(uid);
+    const isConnected = env.accounts.account(uid)?.status().state === "Connected";
+    return isConnected || !env.accounts.isJudged(uid) ? undefined : 0;
   }
   const { snapshot, account } = scope.target ?? {};
-  if (snapshot === undefined || account === undefined || account.state === "Failed") return false;
-  return !snapshot.synced && snapshot.obstacle === undefined && snapshot.connection !== "Offline";
+  if (resolution.kind !== "Session" || snapshot === undefined || account === undefined) return 0;
+  const isKnown = snapshot.synced || snapshot.obstacle !== undefined || snapshot.connection === "Offline";
+  if (isKnown || account.state === "Failed") return 0;
+  // A matter of moments, too.
+  if (account.state === "Connecting") return undefined;
+  // It was refused, or waited for what is there now: that is over, whatever is found on the device.
+  if (findCondition(conditions, "Accepted")?.status === "False") return 0;
+  // Ready=Unknown goes on being true; a wait for the backend does not.
+  const waited = findCondition(conditions, "Reconciling")?.reason === "WaitingForReference";
+  const word = waited && ready.status === "False" ? "OfBackend" : "OfDevice";
+  return silenceMs(word, resolution.device.metadata.uid, resolution.backend, env.accounts);
 }
 
 /** Removals that wait on the same device, for the conflicts they explain. */

@@ -18,6 +18,7 @@ import type { Memories } from "../edge-container/memory.ts";
 import { mayCost } from "../edge-container/rental.ts";
 import type { Environment } from "../environment.ts";
 import { addFinalizer, hasFinalizer, removeFinalizer } from "../finalizer.ts";
+import { silenceMs, type FormerWord } from "../silence.ts";
 import { BY_DEVICE, BY_TARGET, targetIndexKey } from "../stores.ts";
 import { deviceCommandKey, wakeCommandKey } from "../wake.ts";
 import { takeInventory } from "./inventory.ts";
@@ -26,9 +27,6 @@ import { computeDeviceStatus, type DeviceStanding } from "./status.ts";
 
 /** While something is rented past the grace, ms. */
 const RENTED_RECHECK_MS = 10_000;
-
-/** How long a device that was never connected may take to answer before its status says that nothing is known, ms. */
-const FIRST_WORD_MS = 5_000;
 
 /** Runs one pass. */
 export async function reconcileDevice(
@@ -239,19 +237,25 @@ async function releaseIfDue(
   return true;
 }
 
+function formerWord(object: EdgeDevice): FormerWord {
+  const ready = findCondition(object.status?.conditions, "Ready");
+  return ready === undefined ? "None" : ready.reason === "BackendNotReady" ? "OfBackend" : "OfDevice";
+}
+
 async function writeStatus(
   object: EdgeDevice,
   standing: DeviceStanding,
   env: Environment,
 ): Promise<number | undefined> {
   const before = object.status;
-  const known = findCondition(before?.conditions, "Ready") !== undefined;
-  // Nothing is known for a moment after a start: what status says stays until there is something to say.
-  if (standing.kind === "Session" && standing.snapshot.connection === "Unknown") {
-    // A first word would be overtaken at once, and with thousands of devices the API server is what takes the time.
-    if (known) return undefined;
-    const waitMs = FIRST_WORD_MS - (env.accounts.openForMs(object.metadata.uid) ?? FIRST_WORD_MS);
-    if (waitMs > 0) return waitMs;
+  if (
+    standing.kind === "Session" &&
+    standing.snapshot.connection === "Unknown" &&
+    standing.snapshot.obstacle === undefined
+  ) {
+    const backend = env.stores.backends.get(backendKeyOf(object));
+    const waitMs = silenceMs(formerWord(object), object.metadata.uid, backend, env.accounts);
+    if (waitMs !== 0) return waitMs;
   }
   const after = computeDeviceStatus(object, standing, env.clock.now());
   if (statusPatch(before, after) === undefined) return undefined;

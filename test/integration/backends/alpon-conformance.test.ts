@@ -428,6 +428,53 @@ describe("a web page from something before the vendor", () => {
   });
 });
 
+describe("a vendor that says for a moment what it does not have", () => {
+  const notFound = { kind: "answer", when: "before", status: 404 } as const;
+  const lists = () => vendor.requests().filter(({ kind }) => kind === "list");
+
+  test("keeps what its list had shown, and is no account that cannot list before it has said so three times in a row", async () => {
+    await device.deploy({ name: "theirs", image: "x/y:1" }, () => undefined);
+    await until(() => container(ours, "theirs") !== undefined, "their container");
+    const refused = () => lists().filter(({ status }) => status === 404).length;
+    vendor.fault({ match: "list", effect: notFound, times: 2 });
+    let isMissed = false;
+    await until(() => {
+      const { synced: isSynced } = ours.session.snapshot();
+      isMissed ||= container(ours, "theirs") === undefined || !isSynced;
+      return refused() >= 2 && lists().at(-1)?.status === 200;
+    }, "the refusals, and a list again");
+    expect(isMissed).toBe(false);
+    vendor.fault({ match: "list", effect: notFound, times: 3 });
+    await until(() => container(ours, "theirs") === undefined, "an account that cannot list");
+    expect(ours.session.snapshot().synced).toBe(true);
+    const told = ours.events.filter(({ type }) => type === "Synced").length;
+    await until(() => container(ours, "theirs") !== undefined, "the list again");
+    await until(() => ours.events.filter(({ type }) => type === "Synced").length > told, "a word of it");
+  });
+
+  test("is asked again whether the device is online", async () => {
+    const refused = () => vendor.requests().filter(({ kind, status }) => kind === "status" && status === 404).length;
+    vendor.fault({ match: "status", effect: notFound });
+    await until(() => refused() === 1, "the refusal");
+    await synced(ours);
+    device.online = false;
+    await until(() => ours.session.snapshot().connection === "Offline", "Offline");
+  });
+
+  test("is told once that an asset is no ALPON, not at each look", async () => {
+    const other = start({ assetId: "S1" });
+    await until(() => other.session.snapshot().obstacle !== undefined, "the obstacle");
+    const before = lists().length;
+    const told = other.events.length;
+    let isKnown = false;
+    await until(() => {
+      isKnown ||= other.session.snapshot().obstacle === undefined;
+      return lists().length >= before + 4;
+    }, "more looks");
+    expect([isKnown, other.events.length]).toEqual([false, told]);
+  });
+});
+
 describe("a list that tells only names", () => {
   test("knows ours by what was sent, and after a restart by the name that nobody else chooses", async () => {
     vendor.quirks.echo = { image: false, environments: false, config: false, state: false };

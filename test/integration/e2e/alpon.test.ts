@@ -169,6 +169,32 @@ describe("failures", () => {
   });
 });
 
+test("an EdgeDevice of an asset that the vendor does not know says so, also where its status told of a refused key", async () => {
+  vendor.simulator.setApiKey("another-key");
+  world.operator();
+  const ready = async (name: string) => conditionOf(await world.getDevice(name), "Ready");
+  await world.create("edgedevices", "ghost", { backendRef: { name: "alpon" }, alpon: { assetId: "nobody" } });
+  await world.until(async () => (await ready("ghost"))?.reason === "BackendNotReady", "the refusal");
+  await world.admin.patch(`/api/v1/namespaces/${world.namespace}/secrets/alpon`, {
+    stringData: { apiKey: "another-key" },
+  });
+  await world.until(async () => (await ready("a1"))?.status === "True", "the new key");
+  await world.until(async () => (await ready("ghost"))?.message.includes("knows no such asset") === true, "the asset");
+  expect(await ready("ghost")).toMatchObject({ status: "Unknown" });
+});
+
+test("an EdgeDevice that tells of a refused key does so no longer than the key is, although nothing answers for the device", async () => {
+  vendor.simulator.setApiKey("another-key");
+  world.operator();
+  const reason = async () => conditionOf(await world.getDevice("a1"), "Ready")?.reason;
+  await world.until(async () => (await reason()) === "BackendNotReady", "the refusal");
+  vendor.simulator.fault({ match: "list", effect: { kind: "answer", when: "before", status: 500 }, times: 1_000 });
+  await world.admin.patch(`/api/v1/namespaces/${world.namespace}/secrets/alpon`, {
+    stringData: { apiKey: "another-key" },
+  });
+  await world.until(async () => (await reason()) === "Progressing", "a status that is true");
+});
+
 test("an account that cannot list says RunningUnverified, and deletes all the same", async () => {
   vendor.simulator.quirks.unlistable = 403;
   const first = world.operator("--leader-elect=false");

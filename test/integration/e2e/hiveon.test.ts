@@ -280,6 +280,22 @@ test("without an explicit --owner-id nothing is rented, and the object says why"
   expect(vendor.simulator.requests().filter(({ kind }) => kind === "start")).toEqual([]);
 });
 
+test("once there is an --owner-id the object says what is waited for, before the settle time is over", async () => {
+  const first = world.operator("--no-owner-id", "--leader-elect=false");
+  await rent("web");
+  const accepted = async () => conditionOf(await world.getContainer("web"), "Accepted");
+  await world.until(async () => (await accepted())?.message.includes("--owner-id") === true, "the reason");
+  first.kill("SIGTERM");
+  await first.exit;
+  world.operator("--leader-elect=false", "--settle-time=10m");
+  await world.until(async () => (await accepted())?.status === "True", "the acceptance");
+  expect(conditionOf(await world.getContainer("web"), "Ready")).toMatchObject({
+    status: "False",
+    message: expect.stringContaining("looking up") as string,
+  });
+  expect(books("web")).toEqual([]);
+});
+
 test("--read-only looks and rents nothing", async () => {
   world.operator("--read-only");
   await rent("web");

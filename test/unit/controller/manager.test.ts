@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Controller } from "../../../src/controller/controller.ts";
 import { Checks } from "../../../src/controller/health.ts";
 import { silentLogger } from "../../../src/controller/logging.ts";
@@ -142,6 +142,7 @@ function setUp() {
     events,
     clock,
     ready,
+    log,
     manager,
     cache,
     election,
@@ -209,13 +210,17 @@ describe("order", () => {
   });
 
   test("without a lease work begins at once", async () => {
-    const { events, manager, cache, run, stop, controller, result } = setUp();
+    const { events, log, manager, cache, run, stop, controller, result } = setUp();
+    const info = vi.spyOn(log, "info");
     manager.setElection(new NoLease(manager.leadershipCallbacks));
     cache.fill();
     controller.enqueue({ namespace: "ns", name: "a" });
     run();
     await settle();
     expect(events.at(-1)).toBe("pass ends");
+    const said = info.mock.calls.map((call) => String(call[1]));
+    expect(said).toContain("leading");
+    expect(said).not.toContain("waiting for the lease");
     stop.abort();
     await settle();
     expect(result()).toBe("ended");
