@@ -157,7 +157,7 @@ export class Container {
   /** A line of its log. */
   write(line: string): void {
     this.log.push(line);
-    if (this.log.length > this.#around.quirks.logLines) this.log.shift();
+    this.log.splice(0, Math.max(0, this.log.length - this.#around.quirks.logLines));
   }
 
   body(): ServiceBody {

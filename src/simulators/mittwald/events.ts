@@ -26,6 +26,8 @@ export type Change = { [T in Table]: { table: T; id: string; row: Rows[T] | unde
 /** `stack`: what is read by a stack. `list`: the lists of a project. */
 export type ViewName = "stack" | "list";
 
+const VIEWS: readonly ViewName[] = ["stack", "list"];
+
 /** What is seen at present, in the order of creation. */
 export type View = { readonly [T in Table]: ReadonlyMap<string, Rows[T]> };
 
@@ -93,7 +95,10 @@ export class EventLog {
   append(changes: readonly Change[]): string {
     this.#last += BigInt(1 + this.#random.integer(5000));
     const event = { id: this.#last, atMs: this.#clock.now(), changes };
-    for (const view of Object.values(this.#views)) view.waiting.push(event);
+    for (const name of VIEWS) {
+      this.#views[name].waiting.push(event);
+      this.#catchUp(name);
+    }
     return String(this.#last);
   }
 
@@ -108,8 +113,9 @@ export class EventLog {
    */
   async reached(name: ViewName, event: string, signal: AbortSignal): Promise<boolean> {
     const wanted = /^\d{1,30}$/.test(event) ? BigInt(event) : undefined;
+    const isThere = (): boolean => wanted !== undefined && this.#catchUp(name).reached >= wanted;
     const deadline = this.#clock.now() + HOLD_MS;
-    while (wanted === undefined || this.#catchUp(name).reached < wanted) {
+    while (!isThere()) {
       const left = deadline - this.#clock.now();
       if (left <= 0 || !(await sleep(this.#clock, Math.min(left, STEP_MS), signal))) return false;
     }
@@ -120,9 +126,8 @@ export class EventLog {
     const view = this.#views[name];
     const { lagMs, listLagMs, readsStuck } = this.#quirks;
     const until = this.#clock.now() - lagMs - (name === "list" ? listLagMs : 0);
-    while (!readsStuck) {
-      const next = view.waiting[0];
-      if (next === undefined || next.atMs > until) break;
+    if (readsStuck) return view;
+    for (let next = view.waiting[0]; next !== undefined && next.atMs <= until; next = view.waiting[0]) {
       view.waiting.shift();
       view.apply(next);
     }

@@ -173,6 +173,10 @@ export async function startMittwald(options: MittwaldOptions = {}): Promise<Mitt
     befall(effect, { request, response, entry, route, work });
   };
 
+  const again = async (ms: number, work: () => Answer): Promise<void> => {
+    if (await sleep(clock, ms, closing.signal)) work();
+  };
+
   interface Moment {
     request: IncomingMessage;
     response: ServerResponse;
@@ -194,9 +198,7 @@ export async function startMittwald(options: MittwaldOptions = {}): Promise<Mitt
         return;
       case "duplicate": {
         send(response, entry, work());
-        void sleep(clock, effect.ms, closing.signal).then((passed) => {
-          if (passed) work();
-        });
+        void again(effect.ms, work);
         return;
       }
       case "cut":
