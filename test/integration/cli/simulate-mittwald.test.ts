@@ -9,10 +9,8 @@ test("drayage simulate mittwald serves its projects to the token of a file, with
   try {
     const file = join(folder, "token");
     await writeFile(file, "s3cret-unique\n");
-    await using simulator = new DrayageProcess([
-      ...["simulate", "mittwald", "--port", "0", "--control-port", "0", "--projects", "2"],
-      ...["--token-file", file, "--pull-time", "10ms", "--start-time", "10ms", "--lag", "0ms"],
-    ]);
+    const options = "--port 0 --control-port 0 --projects 2 --pull-time 10ms --start-time 10ms --lag 0ms";
+    await using simulator = new DrayageProcess(["simulate", "mittwald", "--token-file", file, ...options.split(" ")]);
     await simulator.until(() => simulator.stdout.includes("control endpoint: http://"), "the control endpoint");
     const url = /simulated mittwald API on (http:\S+)/.exec(simulator.stdout)?.[1] ?? "";
     const control = /control endpoint: (http:\S+)/.exec(simulator.stdout)?.[1] ?? "";
