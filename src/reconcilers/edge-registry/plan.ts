@@ -203,7 +203,9 @@ export function afterStep(
       // From now on it is waited for, not from when it was sent.
       const open = entry.creatingSince !== undefined && { creatingSince: new Date(nowMs).toISOString() };
       const lost = { ...entry, ...open, message: `no answer: ${outcome.message}` };
-      return { entry: lost, lookAtMs: nowMs + LOOK_AGAIN_MS };
+      if (step.type === "Create") return { entry: lost, lookAtMs: nowMs + LOOK_AGAIN_MS };
+      // To repeat it does no harm, but not at once for ever.
+      return delayed(lost, { class: "Transient", message: outcome.message }, nowMs);
     }
     case "Failed": {
       const { creatingSince: _since, ...rest } = entry;
