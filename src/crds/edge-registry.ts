@@ -76,7 +76,7 @@ const project = object("The login in one project of a backend that keeps them pe
   ).exactOptional(),
   credentialsValid: flag("Whether the registry takes the login, as the vendor last checked.").exactOptional(),
   hash: text("Keyed hash of the login that was given to the vendor last.", { max: 128 }).exactOptional(),
-  creatingSince: time("When its creation was asked for, while it was not seen yet.").exactOptional(),
+  openSince: time("Since when something is asked for whose outcome has not been seen yet.").exactOptional(),
   failures: int("Failures in a row.", 0).exactOptional(),
   nextRetryTime: time("When it is tried again.").exactOptional(),
   message: text("What there is to say.", { min: 0, max: 1024 }).exactOptional(),

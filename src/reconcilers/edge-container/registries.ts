@@ -62,11 +62,11 @@ export function names(registry: EdgeRegistry, backend: EdgeBackend): boolean {
 
 /** Whether the login stands in the project, as far as is known: an older one while it is being changed. */
 export function stands(entry: RegistryProject): boolean {
-  const { registryId, hash, creatingSince, state } = entry;
+  const { registryId, hash, openSince, state } = entry;
   return (
     registryId !== undefined &&
     hash !== undefined &&
-    creatingSince === undefined &&
+    openSince === undefined &&
     state !== "Conflict" &&
     state !== "Removing"
   );

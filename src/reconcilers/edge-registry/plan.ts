@@ -2,8 +2,9 @@
  * What is to be done about an EdgeRegistry in one project of a vendor that keeps logins itself. Pure.
  *
  * The vendor's create is not idempotent, and its lists trail its writes. So the entry in status.projects is the journal: it is written before the
- * first request that changes anything (`creatingSince`), and only what a listing shows closes it. A creation whose outcome is not known is looked
- * for by host, and made again only after the settle time has passed without a sight of it.
+ * a request that gives a login (`openSince`), and only what a listing shows closes it. A creation whose outcome is not known is looked for by
+ * host, and made again only after the settle time has passed without a sight of it. Nor is a login set anew while an older one may still be on
+ * its way: it would arrive last, and nothing would show that the password is the old one.
  *
  * Ours is what carries our marker or has the recorded id. Anything else of the same host belongs to somebody, and is a conflict: but for the
  * registries that every project has from the beginning, as long as nobody has given them a login.
@@ -80,18 +81,26 @@ export function planProject(facts: ProjectFacts): ProjectPlan {
   return planAbsent(facts, stale);
 }
 
-function planOwn({ entry, login, marker, nowMs }: ProjectFacts, mine: ObservedRegistry, stale: boolean): ProjectPlan {
+function planOwn(facts: ProjectFacts, mine: ObservedRegistry, stale: boolean): ProjectPlan {
+  const { entry, login, marker, nowMs } = facts;
   const origin = entry.origin ?? mine.marker?.origin ?? (mine.isDefault ? "Default" : "Created");
   const seen: RegistryProject = { ...bare(entry), registryId: mine.id, origin };
-  if (mine.marker === undefined && entry.creatingSince !== undefined) seen.creatingSince = entry.creatingSince;
-  if (mine.valid !== undefined) seen.credentialsValid = mine.valid;
-  if (login === undefined) return { entry: { ...seen, state: seen.hash === undefined ? "Pending" : "Ready" } };
+  if (mine.valid === undefined) delete seen.credentialsValid;
+  else seen.credentialsValid = mine.valid;
+  if (login === undefined)
+    return { entry: { ...opened(seen, entry), state: seen.hash === undefined ? "Pending" : "Ready" } };
   const outdated = entry.hash !== login.hash || mine.marker?.uid !== marker.uid || mine.username !== login.username;
   if (!outdated) return { entry: { ...healthy(seen), state: "Ready" } };
+  const waiting: RegistryProject = { ...opened(seen, entry), state: "Pending" };
   // An old view differs from what was written last by itself.
-  if (stale && entry.hash === login.hash)
-    return { entry: { ...seen, state: "Pending" }, lookAtMs: nowMs + LOOK_AGAIN_MS };
-  return { entry: { ...seen, state: "Pending" }, step: { type: "Set", observed: mine, origin } };
+  if (stale && entry.hash === login.hash) return { entry: waiting, lookAtMs: nowMs + LOOK_AGAIN_MS };
+  const untilMs = settledAtMs(facts);
+  if (untilMs !== undefined && nowMs < untilMs)
+    return { entry: waiting, lookAtMs: Math.min(nowMs + LOOK_AGAIN_MS, untilMs) };
+  return {
+    entry: { ...seen, state: "Pending", openSince: new Date(nowMs).toISOString() },
+    step: { type: "Set", observed: mine, origin },
+  };
 }
 
 function planForeign(facts: ProjectFacts, other: ObservedRegistry, stale: boolean): ProjectPlan {
@@ -106,7 +115,7 @@ function planForeign(facts: ProjectFacts, other: ObservedRegistry, stale: boolea
         state: "Creating",
         registryId: other.id,
         origin: "Default",
-        creatingSince: new Date(nowMs).toISOString(),
+        openSince: new Date(nowMs).toISOString(),
       },
       step: { type: "Set", observed: other, origin: "Default" },
     };
@@ -135,27 +144,26 @@ function planAbsent(facts: ProjectFacts, stale: boolean): ProjectPlan {
   const untilMs = settledAtMs(facts);
   if (untilMs !== undefined && nowMs < untilMs)
     return { entry: { ...entry, state: "Creating" }, lookAtMs: Math.min(nowMs + LOOK_AGAIN_MS, untilMs) };
-  const { registryId, origin: _origin, hash: _hash, creatingSince: _since, ...rest } = bare(entry);
-  const creatingSince = new Date(nowMs).toISOString();
+  const { registryId, origin: _origin, hash: _hash, openSince: _since, ...rest } = bare(entry);
+  const openSince = new Date(nowMs).toISOString();
   if (registryId !== undefined && untilMs === undefined)
     // Seen before: somebody has removed it, or the view is an old one. Once more, later.
     return {
       entry: {
         ...rest,
         state: "Creating",
-        creatingSince,
+        openSince,
         message: "the registry is gone from the project; made again",
       },
       lookAtMs: nowMs + Math.min(LOOK_AGAIN_MS, settleMs),
     };
   if (login === undefined) return { entry: { ...rest, state: "Pending" } };
-  return { entry: { ...rest, state: "Creating", origin: "Created", creatingSince }, step: { type: "Create" } };
+  return { entry: { ...rest, state: "Creating", origin: "Created", openSince }, step: { type: "Create" } };
 }
 
 function planRemoval(facts: ProjectFacts, mine: ObservedRegistry | undefined, stale: boolean): ProjectPlan {
   const { entry, nowMs } = facts;
-  const removing: RegistryProject = { ...bare(entry), state: "Removing" };
-  if (entry.creatingSince !== undefined) removing.creatingSince = entry.creatingSince;
+  const removing: RegistryProject = { ...opened(bare(entry), entry), state: "Removing" };
   if (mine !== undefined) {
     const origin = entry.origin ?? mine.marker?.origin ?? (mine.isDefault ? "Default" : "Created");
     if (origin === "Created") return { entry: removing, step: { type: "Remove", id: mine.id } };
@@ -185,12 +193,12 @@ export function afterStep(
   login: ProjectFacts["login"],
   nowMs: number,
 ): ProjectPlan {
+  const gives = step.type === "Create" || step.type === "Set";
   switch (outcome.result) {
     case "Succeeded": {
-      const settled = healthy(bare(entry));
-      if (entry.creatingSince !== undefined) settled.creatingSince = entry.creatingSince;
+      const settled = opened(healthy(bare(entry)), entry);
       if (step.type === "Create" && outcome.id !== undefined) settled.registryId = outcome.id;
-      if ((step.type === "Create" || step.type === "Set") && login !== undefined) {
+      if (gives && login !== undefined) {
         settled.hash = login.hash;
         // It speaks of the login before.
         delete settled.credentialsValid;
@@ -198,28 +206,30 @@ export function afterStep(
       return { entry: settled, lookAtMs: nowMs };
     }
     case "Refused":
-      return { entry, lookAtMs: nowMs + LOOK_AGAIN_MS };
+      return { entry: gives ? untouched(entry) : entry, lookAtMs: nowMs + LOOK_AGAIN_MS };
     case "Lost": {
       // From now on it is waited for, not from when it was sent.
-      const open = entry.creatingSince !== undefined && { creatingSince: new Date(nowMs).toISOString() };
+      const open = entry.openSince !== undefined && { openSince: new Date(nowMs).toISOString() };
       const lost = { ...entry, ...open, message: `no answer: ${outcome.message}` };
-      if (step.type === "Create") return { entry: lost, lookAtMs: nowMs + LOOK_AGAIN_MS };
+      if (gives) return { entry: lost, lookAtMs: nowMs + LOOK_AGAIN_MS };
       // To repeat it does no harm, but not at once for ever.
       return delayed(lost, { class: "Transient", message: outcome.message }, nowMs);
     }
     case "Failed": {
-      const { creatingSince: _since, ...rest } = entry;
-      // Answered with a no: nothing is on its way.
-      if (rest.hash === undefined && (step.type === "Create" || step.type === "Set")) {
-        delete rest.registryId;
-        delete rest.origin;
-      }
-      const state = step.type === "Create" || step.type === "Set" ? "Failed" : "Removing";
-      return delayed({ ...rest, state, message: outcome.failure.message }, outcome.failure, nowMs);
+      const { message } = outcome.failure;
+      const after = gives ? untouched(entry) : entry;
+      return delayed({ ...after, state: gives ? "Failed" : "Removing", message }, outcome.failure, nowMs);
     }
     default:
       return outcome satisfies never;
   }
+}
+
+/** Answered with a no, or never sent: nothing is on its way, and a registry of the project's own that had no login is as free as before. */
+function untouched({ openSince: _since, ...entry }: RegistryProject): RegistryProject {
+  if (entry.hash !== undefined || entry.origin === "Created") return entry;
+  const { registryId: _id, origin: _origin, ...rest } = entry;
+  return rest;
 }
 
 function delayed(entry: RegistryProject, failure: BackendFailure, nowMs: number): ProjectPlan {
@@ -237,8 +247,8 @@ function waitMs(entry: RegistryProject, failure: BackendFailure, count: number):
 
 /** When what was asked for has taken effect or never will; undefined while nothing is on its way. */
 function settledAtMs({ entry, leaderSinceMs, settleMs }: ProjectFacts): number | undefined {
-  if (entry.creatingSince === undefined) return undefined;
-  return Math.max(Date.parse(entry.creatingSince), leaderSinceMs) + settleMs;
+  if (entry.openSince === undefined) return undefined;
+  return Math.max(Date.parse(entry.openSince), leaderSinceMs) + settleMs;
 }
 
 function isOurs(marker: RegistryMarker, facts: ProjectFacts): boolean {
@@ -248,8 +258,13 @@ function isOurs(marker: RegistryMarker, facts: ProjectFacts): boolean {
 
 /** What does not outlive its cause is left out: messages, and an open creation. Failures in a row count until something succeeds. */
 function bare(entry: RegistryProject): RegistryProject {
-  const { nextRetryTime: _next, message: _message, creatingSince: _since, ...rest } = entry;
+  const { nextRetryTime: _next, message: _message, openSince: _since, ...rest } = entry;
   return rest;
+}
+
+/** With what is on its way. */
+function opened(entry: RegistryProject, { openSince }: RegistryProject): RegistryProject {
+  return openSince === undefined ? entry : { ...entry, openSince };
 }
 
 function healthy(entry: RegistryProject): RegistryProject {
