@@ -27,11 +27,8 @@ export interface BackendStanding {
 /** Looks up every backend named, in the order of the spec; one that is named twice counts once. Synchronous. */
 export function standings(object: EdgeRegistry, env: Pick<Environment, "stores" | "accounts">): BackendStanding[] {
   const own = object.metadata.namespace ?? "";
-  const keys = new Map(
-    object.spec.backendRefs.map(({ name, namespace = own }) => [
-      keyString({ namespace, name }),
-      { namespace, name } as ObjectKey,
-    ]),
+  const keys = new Map<string, ObjectKey>(
+    object.spec.backendRefs.map(({ name, namespace = own }) => [keyString({ namespace, name }), { namespace, name }]),
   );
   return Array.from(keys.values(), (key) => standingOf(object, key, env));
 }

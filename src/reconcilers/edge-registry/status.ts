@@ -145,13 +145,14 @@ function joined(backends: RegistryFindings["backends"]): string {
 }
 
 function joinedProjects(projects: readonly RegistryProject[]): string {
-  const words = { Pending: "to be set", Creating: "on its way", Removing: "being removed" } as const;
+  const words: Readonly<Partial<Record<RegistryProject["state"], string>>> = {
+    Pending: "to be set",
+    Creating: "on its way",
+    Removing: "being removed",
+  };
   return projects
     .slice(0, 5)
-    .map(({ projectId, state, message }) => {
-      const said = message ?? (state in words ? words[state as keyof typeof words] : state);
-      return `project ${projectId}: ${said}`;
-    })
+    .map(({ projectId, state, message }) => `project ${projectId}: ${message ?? words[state] ?? state}`)
     .join("; ");
 }
 
