@@ -1,6 +1,6 @@
 import type { KubeClient } from "../kube/client.ts";
 import type { Clock } from "../kube/clock.ts";
-import { ApiError, isConflict, isNotFound } from "../kube/errors.ts";
+import { ApiError, isConflict, isNotFound, isRefusedPatch } from "../kube/errors.ts";
 import { keyOf, keyString, type Resource, resourceName } from "../kube/resource.ts";
 import type { KubeObject, ObjectKey } from "../kube/types.ts";
 import type { Expectations } from "./expectations.ts";
@@ -169,14 +169,6 @@ function preconditions({ metadata }: KubeObject, atVersion: boolean): JsonPatchS
   const uid: JsonPatchStep = { op: "test", path: "/metadata/uid", value: metadata.uid };
   if (!atVersion) return [uid];
   return [uid, { op: "test", path: "/metadata/resourceVersion", value: metadata.resourceVersion }];
-}
-
-/**
- * The API server answers a patch whose steps do not fit the object with 422 and no cause (apiserver,
- * pkg/endpoints/handlers/patch.go); a status that the schema refuses comes with its causes.
- */
-function isRefusedPatch(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 422 && (error.details?.causes ?? []).length === 0;
 }
 
 function notAsRead(resource: string, key: ObjectKey): ApiError {

@@ -117,6 +117,14 @@ export function isInvalid(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 422 || error.status === 400);
 }
 
+/**
+ * The API server answers a patch whose steps do not fit the object with 422 and no cause (apiserver,
+ * pkg/endpoints/handlers/patch.go); an object that the schema refuses comes with its causes.
+ */
+export function isRefusedPatch(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 422 && (error.details?.causes ?? []).length === 0;
+}
+
 /** 403 or 409 because the namespace is being deleted: nothing can be created there any more. */
 export function isNamespaceTerminating(error: unknown): boolean {
   return (

@@ -6,6 +6,7 @@ import type { EdgeBackend } from "../crds/edge-backend.ts";
 import type { EdgeContainer } from "../crds/edge-container.ts";
 import type { EdgeDevice } from "../crds/edge-device.ts";
 import type { EdgeRegistry } from "../crds/edge-registry.ts";
+import type { EdgeStack } from "../crds/edge-stack.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Clock } from "../kube/clock.ts";
 import type { Resource } from "../kube/resource.ts";
@@ -29,6 +30,7 @@ export interface Resources {
   readonly devices: Resource<EdgeDevice>;
   readonly containers: Resource<EdgeContainer>;
   readonly registries: Resource<EdgeRegistry>;
+  readonly stacks: Resource<EdgeStack>;
 }
 
 /** Asks for passes. */
@@ -37,6 +39,7 @@ export interface Wake {
   device(key: ObjectKey, reason: string): void;
   backend(key: ObjectKey, reason: string): void;
   registry(key: ObjectKey, reason: string): void;
+  stack(key: ObjectKey, reason: string): void;
 }
 
 /** Settings of the whole installation. */

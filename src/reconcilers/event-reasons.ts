@@ -15,6 +15,10 @@ export const EVENT_REASONS = {
   RemovalFailed: "RemovalFailed",
   /** A rental could not be stopped and goes on costing; it is tried again. */
   StopFailed: "StopFailed",
+  /** An EdgeStack made an EdgeContainer. */
+  ChildCreated: "ChildCreated",
+  /** An EdgeStack deleted an EdgeContainer that it had made. */
+  ChildRemoved: "ChildRemoved",
   /** A device is connected (again). */
   Connected: "Connected",
 } as const;

@@ -24,6 +24,8 @@ import { Memories } from "./edge-container/memory.ts";
 import { reconcileContainer } from "./edge-container/reconcile.ts";
 import { reconcileDevice } from "./edge-device/reconcile.ts";
 import { reconcileRegistry } from "./edge-registry/reconcile.ts";
+import { StackMemories } from "./edge-stack/memory.ts";
+import { reconcileStack } from "./edge-stack/reconcile.ts";
 import type { Environment, EventSink, InstallationOptions } from "./environment.ts";
 import type { HashKey } from "./hash.ts";
 import { reconcilerMetrics } from "./metrics.ts";
@@ -90,6 +92,7 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
   const devices = reflect(RESOURCES.devices);
   const containers = reflect(RESOURCES.containers);
   const registries = reflect(RESOURCES.registries);
+  const stacks = reflect(RESOURCES.stacks);
   const namespaces = new Reflector<KubeObject>({
     client,
     resource: NAMESPACES,
@@ -102,6 +105,7 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
     devices: devices.store,
     containers: containers.store,
     registries: registries.store,
+    stacks: stacks.store,
     namespaceLabels: (name) =>
       namespaces.synced ? (namespaces.store.get({ namespace: "", name })?.metadata.labels ?? {}) : undefined,
   };
@@ -133,6 +137,7 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
   });
   const references = new References(values, clock);
   const memories = new Memories();
+  const stackMemories = new StackMemories();
   let leaderSinceMs: number | undefined;
   const env: Environment = {
     client,
@@ -194,11 +199,20 @@ export function buildReconcilers(deps: ReconcilerDeps): Reconcilers {
     registry: controller("edgeregistry", RESOURCES.registries, stores.registries, (key, context) =>
       reconcileRegistry(key, context, env),
     ),
+    stack: controller("edgestack", RESOURCES.stacks, stores.stacks, (key, context) =>
+      reconcileStack(key, context, stackMemories, env),
+    ),
   };
   wiring.start(controllers);
   return {
-    caches: [backends, devices, containers, registries],
-    controllers: [controllers.backend, controllers.device, controllers.container, controllers.registry],
+    caches: [backends, devices, containers, registries, stacks],
+    controllers: [
+      controllers.backend,
+      controllers.device,
+      controllers.container,
+      controllers.registry,
+      controllers.stack,
+    ],
     runOptionalWatches: async (signal) => {
       await Promise.all([values.run(signal), namespace === undefined ? namespaces.run(signal) : undefined]);
     },

@@ -7,7 +7,7 @@ export interface ReconcilerMetrics {
   /** drayage_operations_total{type}: journalled operations that were opened. */
   operationOpened(type: string): void;
   /** drayage_orphans_total{kind}: objects let go of although their container may still exist. */
-  orphaned(kind: "EdgeContainer" | "EdgeDevice" | "EdgeBackend" | "EdgeRegistry"): void;
+  orphaned(kind: "EdgeContainer" | "EdgeDevice" | "EdgeBackend" | "EdgeRegistry" | "EdgeStack"): void;
   /**
    * drayage_rental_start_time_seconds{namespace,container} and, when a rental ends, drayage_rented_seconds_total{namespace}.
    *
@@ -27,7 +27,7 @@ export function reconcilerMetrics(metrics: Metrics): ReconcilerMetrics {
   const operations = metrics.counter(METRICS.operations);
   for (const type of ["Create", "Recreate", "Swap", "Restart"]) operations.inc({ type }, 0);
   const orphans = metrics.counter(METRICS.orphans);
-  for (const kind of ["EdgeContainer", "EdgeDevice", "EdgeBackend"]) orphans.inc({ kind }, 0);
+  for (const kind of ["EdgeContainer", "EdgeDevice", "EdgeBackend", "EdgeRegistry", "EdgeStack"]) orphans.inc({ kind }, 0);
   const rentalStart = metrics.gauge(METRICS.rentalStart);
   const rentedSeconds = metrics.counter(METRICS.rentedSeconds);
   /** Since when, by container. */

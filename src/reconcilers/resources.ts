@@ -3,6 +3,7 @@ import type { EdgeBackend } from "../crds/edge-backend.ts";
 import type { EdgeContainer } from "../crds/edge-container.ts";
 import type { EdgeDevice } from "../crds/edge-device.ts";
 import type { EdgeRegistry } from "../crds/edge-registry.ts";
+import type { EdgeStack } from "../crds/edge-stack.ts";
 import { GROUP, KINDS, VERSION, type KindName } from "../crds/group.ts";
 import type { Resource } from "../kube/resource.ts";
 import type { KubeObject } from "../kube/types.ts";
@@ -18,6 +19,7 @@ export const RESOURCES: Resources = {
   devices: ours<EdgeDevice>("EdgeDevice"),
   containers: ours<EdgeContainer>("EdgeContainer"),
   registries: ours<EdgeRegistry>("EdgeRegistry"),
+  stacks: ours<EdgeStack>("EdgeStack"),
 };
 
 /** A Secret with its data still in base64. */

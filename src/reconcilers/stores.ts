@@ -3,9 +3,11 @@ import type { EdgeBackend } from "../crds/edge-backend.ts";
 import type { EdgeContainer } from "../crds/edge-container.ts";
 import type { EdgeDevice } from "../crds/edge-device.ts";
 import type { EdgeRegistry } from "../crds/edge-registry.ts";
+import type { EdgeStack } from "../crds/edge-stack.ts";
 import { keyString } from "../kube/resource.ts";
 import type { Store } from "../kube/store.ts";
 import { backendKeyOf } from "./allowed-namespaces.ts";
+import { childName, stackOwnerOf } from "./edge-stack/child.ts";
 import { referencesOf } from "./edge-container/values.ts";
 
 /** Read access to the API objects. */
@@ -14,11 +16,16 @@ export interface Stores {
   readonly devices: Store<EdgeDevice>;
   readonly containers: Store<EdgeContainer>;
   readonly registries: Store<EdgeRegistry>;
+  readonly stacks: Store<EdgeStack>;
   /** Labels of a namespace, undefined while unknown. */
   namespaceLabels(namespace: string): Readonly<Record<string, string>> | undefined;
 }
 
-/** EdgeContainers by `namespace/device`. */
+/** EdgeContainers by `namespace/name` of the EdgeStack that they belong to. */
+export const BY_STACK = "stack";
+/** EdgeStacks by `namespace/name` of each EdgeContainer that they are made of. */
+export const BY_CHILD = "child";
+/** EdgeContainers, and EdgeStacks, by `namespace/device`. */
 export const BY_DEVICE = "device";
 /** EdgeDevices, and EdgeRegistries, by `namespace/backend`. */
 export const BY_BACKEND = "backend";
@@ -45,6 +52,18 @@ export function addIndexes(stores: Stores): void {
     referenceKey("Secret", metadata.namespace ?? "", spec.credentialsSecretRef.name),
   ]);
   stores.registries.addIndex(BY_BACKEND, registryBackends);
+  stores.containers.addIndex(BY_STACK, (object) => {
+    const owner = stackOwnerOf(object);
+    return owner === undefined ? [] : [keyString({ namespace: object.metadata.namespace ?? "", name: owner.name })];
+  });
+  stores.stacks.addIndex(BY_DEVICE, (object) => [
+    keyString({ namespace: object.metadata.namespace ?? "", name: object.spec.deviceRef.name }),
+  ]);
+  stores.stacks.addIndex(BY_CHILD, ({ metadata, spec }) =>
+    spec.containers.map(({ name }) =>
+      keyString({ namespace: metadata.namespace ?? "", name: childName(metadata.name, name) }),
+    ),
+  );
   stores.devices.addIndex(BY_BACKEND, (object) => [keyString(backendKeyOf(object))]);
   stores.devices.addIndex(BY_TARGET, (object) => [targetIndexKey(object)]);
   stores.backends.addIndex(BY_REFERENCE, (object) =>

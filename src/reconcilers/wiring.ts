@@ -12,14 +12,24 @@ import type { StoreEvent } from "../kube/store.ts";
 import type { KubeObject, ObjectKey } from "../kube/types.ts";
 import { backendKeyOf } from "./allowed-namespaces.ts";
 import type { Memories } from "./edge-container/memory.ts";
+import { stackOwnerOf } from "./edge-stack/child.ts";
 import type { Environment, Wake } from "./environment.ts";
-import { BY_BACKEND, BY_DEVICE, BY_REFERENCE, BY_REGISTRY, BY_TARGET, targetIndexKey, type Stores } from "./stores.ts";
+import {
+  BY_BACKEND,
+  BY_CHILD,
+  BY_DEVICE,
+  BY_REFERENCE,
+  BY_REGISTRY,
+  BY_TARGET,
+  targetIndexKey,
+  type Stores,
+} from "./stores.ts";
 import { wakeCommandKey } from "./wake.ts";
 
 /** How long a backend waits before it counts its devices anew, ms: where one comes back, often all do. */
 const BACKEND_COUNT_MS = 250;
 
-export type Controllers = Record<"backend" | "device" | "container" | "registry", Controller>;
+export type Controllers = Record<"backend" | "device" | "container" | "registry" | "stack", Controller>;
 
 /** Knows the controllers once they are there, and the index of each cache that leads to the objects concerned. */
 export class Wiring {
@@ -37,6 +47,7 @@ export class Wiring {
     device: (key, reason) => this.#controllers?.device.enqueue(key, { reason }),
     backend: (key, reason) => this.#controllers?.backend.enqueue(key, { reason }),
     registry: (key, reason) => this.#controllers?.registry.enqueue(key, { reason }),
+    stack: (key, reason) => this.#controllers?.stack.enqueue(key, { reason }),
   };
 
   connect(env: Environment, memories: Memories): void {
@@ -47,14 +58,16 @@ export class Wiring {
   /** From now on events of the stores become passes. */
   start(controllers: Controllers): void {
     this.#controllers = controllers;
-    const { backends, devices, containers } = this.#stores;
+    const { backends, devices, containers, stacks } = this.#stores;
     enqueueFrom(backends, controllers.backend, { predicate: isNews });
     enqueueFrom(devices, controllers.device, { predicate: isNews });
     enqueueFrom(containers, controllers.container, { predicate: isNews });
+    enqueueFrom(stacks, controllers.stack, { predicate: isNews });
     // The echo of our own write asks for no pass, but may be what one waits for.
     backends.onEvent(({ object }) => controllers.backend.cacheMoved(keyOf(object)));
     devices.onEvent(({ object }) => controllers.device.cacheMoved(keyOf(object)));
     containers.onEvent(({ object }) => controllers.container.cacheMoved(keyOf(object)));
+    stacks.onEvent(({ object }) => controllers.stack.cacheMoved(keyOf(object)));
     // A sibling's change may be what an object waits for.
     enqueueFrom(backends, controllers.device, {
       predicate: concernsDependents,
@@ -85,6 +98,16 @@ export class Wiring {
       reason: "container changed",
     });
     this.#startRegistries(controllers);
+    enqueueFrom(containers, controllers.stack, {
+      predicate: concernsItsStack,
+      mapTo: (container) => this.#stacksOf(container),
+      reason: "container changed",
+    });
+    enqueueFrom(devices, controllers.stack, {
+      predicate: concernsDependents,
+      mapTo: (device) => stacks.byIndex(BY_DEVICE, keyString(keyOf(device))).map(keyOf),
+      reason: "device changed",
+    });
     // An older device of the same target may have gone: the next one takes over.
     devices.onEvent((event) => {
       if (event.type !== "deleted") return;
@@ -225,6 +248,14 @@ export class Wiring {
     return this.#stores.containers.byIndex(BY_DEVICE, keyString(device));
   }
 
+  /** The EdgeStack that it belongs to, and those that want its name. */
+  #stacksOf(container: EdgeContainer): ObjectKey[] {
+    const wanting = this.#stores.stacks.byIndex(BY_CHILD, keyString(keyOf(container))).map(keyOf);
+    const owner = stackOwnerOf(container);
+    const { namespace = "" } = container.metadata;
+    return owner === undefined ? wanting : [...wanting, { namespace, name: owner.name }];
+  }
+
   #wakeIfStalled(device: EdgeDevice): void {
     if (device.status?.conditions?.some((condition) => condition.type === "Stalled") === true)
       this.wake.device(keyOf(device), "another device has gone");
@@ -276,6 +307,22 @@ function comesOrGoes<T extends KubeObject>(event: StoreEvent<T>): boolean {
 function concernsDependents<T extends KubeObject>(event: StoreEvent<T>): boolean {
   if (event.type !== "updated") return true;
   return isNews(event) || stalledOf(event.object) !== stalledOf(event.old);
+}
+
+/** What a stack says of its containers, or has to set right about them. */
+function concernsItsStack(event: StoreEvent<EdgeContainer>): boolean {
+  if (event.type !== "updated") return true;
+  const told = ({ metadata, status }: EdgeContainer) =>
+    JSON.stringify([
+      metadata.generation,
+      metadata.deletionTimestamp,
+      metadata.labels,
+      metadata.ownerReferences,
+      status?.observedGeneration,
+      status?.phase,
+      status?.conditions,
+    ]);
+  return told(event.object) !== told(event.old);
 }
 
 function pendingOf(object: KubeObject): string {

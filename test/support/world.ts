@@ -17,6 +17,8 @@ import {
 import type { EdgeContainer, EdgeContainerSpec } from "../../src/crds/edge-container.ts";
 import type { EdgeDevice } from "../../src/crds/edge-device.ts";
 import type { EdgeBackend } from "../../src/crds/edge-backend.ts";
+import type { EdgeStack, EdgeStackSpec } from "../../src/crds/edge-stack.ts";
+import { KINDS } from "../../src/crds/group.ts";
 import { setTimeout as delay } from "node:timers/promises";
 
 const ROOT = "/apis/edge.drayage.dev/v1alpha1";
@@ -172,12 +174,7 @@ export class World implements AsyncDisposable {
   }
 
   async create(plural: string, name: string, spec: object, metadata: object = {}): Promise<void> {
-    const kind = {
-      edgebackends: "EdgeBackend",
-      edgedevices: "EdgeDevice",
-      edgecontainers: "EdgeContainer",
-      edgeregistries: "EdgeRegistry",
-    }[plural];
+    const kind = Object.values(KINDS).find((each) => each.plural === plural)?.kind;
     const answer = await this.admin.create(`${ROOT}/namespaces/${this.namespace}/${plural}`, {
       apiVersion: "edge.drayage.dev/v1alpha1",
       kind,
@@ -209,6 +206,11 @@ export class World implements AsyncDisposable {
     };
   }
 
+  /** An EdgeStack; its containers are quick to be Ready. */
+  async stack(name: string, spec: EdgeStackSpec, metadata: object = {}): Promise<void> {
+    await this.create("edgestacks", name, spec, metadata);
+  }
+
   async patch(plural: string, name: string, body: object): Promise<void> {
     const answer = await this.admin.patch(this.path(plural, name), body);
     if (answer.status !== 200) throw new Error(`${plural}/${name}: ${answer.status} ${JSON.stringify(answer.body)}`);
@@ -226,15 +228,31 @@ export class World implements AsyncDisposable {
   }
 
   readonly getContainer = (name: string) => this.get<EdgeContainer>("edgecontainers", name);
+  readonly getStack = (name: string) => this.get<EdgeStack>("edgestacks", name);
   readonly getDevice = (name: string) => this.get<EdgeDevice>("edgedevices", name);
   readonly getBackend = (name: string) => this.get<EdgeBackend>("edgebackends", name);
 
   /** Waits for a condition of an EdgeContainer at its present generation; gives the object. */
   async condition(name: string, type: string, status: string, reason?: string): Promise<EdgeContainer> {
-    let last: EdgeContainer | undefined;
+    return this.#condition<EdgeContainer>("edgecontainers", name, type, status, reason);
+  }
+
+  /** The same of an EdgeStack. */
+  async stackCondition(name: string, type: string, status: string, reason?: string): Promise<EdgeStack> {
+    return this.#condition<EdgeStack>("edgestacks", name, type, status, reason);
+  }
+
+  async #condition<T extends EdgeContainer | EdgeStack>(
+    plural: string,
+    name: string,
+    type: string,
+    status: string,
+    reason?: string,
+  ): Promise<T> {
+    let last: T | undefined;
     await this.until(
       async () => {
-        last = await this.getContainer(name);
+        last = await this.get<T>(plural, name);
         const found = conditionOf(last, type);
         return (
           found?.status === status &&
@@ -287,7 +305,7 @@ export class World implements AsyncDisposable {
       }),
     );
     // Let go of what is left, so that the namespace can be deleted.
-    for (const plural of ["edgecontainers", "edgeregistries", "edgedevices", "edgebackends"]) {
+    for (const plural of ["edgestacks", "edgecontainers", "edgeregistries", "edgedevices", "edgebackends"]) {
       const list = await this.admin.get<{ items?: { metadata: { name: string } }[] }>(
         `${ROOT}/namespaces/${this.namespace}/${plural}`,
       );

@@ -1,0 +1,24 @@
+/** What a process remembers of an EdgeStack between passes. Nothing here is needed to be safe. */
+
+export interface StackMemory {
+  readonly uid: string;
+  /** Clock.now() when a name conflict was first seen. */
+  conflictSinceMs?: number;
+}
+
+export class StackMemories {
+  readonly #byKey = new Map<string, StackMemory>();
+
+  /** The memory of an object; a new object of the same name starts anew. */
+  of(key: string, uid: string): StackMemory {
+    const known = this.#byKey.get(key);
+    if (known?.uid === uid) return known;
+    const fresh: StackMemory = { uid };
+    this.#byKey.set(key, fresh);
+    return fresh;
+  }
+
+  forget(key: string): void {
+    this.#byKey.delete(key);
+  }
+}
