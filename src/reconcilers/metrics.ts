@@ -27,7 +27,8 @@ export function reconcilerMetrics(metrics: Metrics): ReconcilerMetrics {
   const operations = metrics.counter(METRICS.operations);
   for (const type of ["Create", "Recreate", "Swap", "Restart"]) operations.inc({ type }, 0);
   const orphans = metrics.counter(METRICS.orphans);
-  for (const kind of ["EdgeContainer", "EdgeDevice", "EdgeBackend", "EdgeRegistry", "EdgeStack"]) orphans.inc({ kind }, 0);
+  for (const kind of ["EdgeContainer", "EdgeDevice", "EdgeBackend", "EdgeRegistry", "EdgeStack"])
+    orphans.inc({ kind }, 0);
   const rentalStart = metrics.gauge(METRICS.rentalStart);
   const rentedSeconds = metrics.counter(METRICS.rentedSeconds);
   /** Since when, by container. */

@@ -39,6 +39,8 @@ describe("drayage run against a real API server", () => {
       "[+]cache-edgebackends.edge.drayage.dev ok",
       "[+]cache-edgedevices.edge.drayage.dev ok",
       "[+]cache-edgecontainers.edge.drayage.dev ok",
+      "[+]cache-edgeregistries.edge.drayage.dev ok",
+      "[+]cache-edgestacks.edge.drayage.dev ok",
       "check passed",
       "",
     ]);
