@@ -3,7 +3,7 @@
  * window is counted in probes, not in time; DRAYAGE_TEST_REST_SECONDS adds a stretch of real time for the full claim.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { afterEach, beforeEach, expect, inject, test } from "vitest";
 import type { EdgeContainer } from "../../src/crds/edge-container.ts";
 import { startApiProxy, type ApiProxy } from "../support/api-proxy.ts";
 import { conditionOf, existing, World, type Site } from "../support/world.ts";
@@ -16,13 +16,14 @@ const REST_MS = Number(process.env["DRAYAGE_TEST_REST_SECONDS"] ?? "0") * 1_000;
 let world: World;
 let api: ApiProxy;
 
-beforeAll(async () => {
+// Of each try its own.
+beforeEach(async () => {
   const { kubeconfig } = inject("controlPlane");
   api = await startApiProxy(kubeconfig);
   world = await World.create({ kubeconfig, operatorKubeconfig: api.kubeconfig });
 });
 
-afterAll(async () => {
+afterEach(async () => {
   await world?.[Symbol.asyncDispose]();
   await api?.[Symbol.asyncDispose]();
 });
@@ -63,21 +64,23 @@ test("1 000 EdgeContainers that run cause no write but the lease's", { timeout: 
       .requests()
       .filter(({ method, path }) => method !== "GET" && !path.includes("/leases/") && !path.includes("/leases"))
       .map(({ method, path }) => `${method} ${path}`);
-  const probes = () => Math.min(...sites.map(({ device }) => device.commands().length));
+  const commands = () => sites.map(({ device }) => device.commands().length);
   const afterProbes = async (count: number) => {
-    const from = probes();
-    await world.until(() => probes() >= from + count, `${count} probes`);
+    const from = commands();
+    await world.until(
+      () => commands().every((now, index) => now >= (from[index] ?? 0) + count),
+      `${count} probes of each device`,
+    );
   };
   let settled = -1;
   while (settled !== writes().length) {
     settled = writes().length;
     await afterProbes(2);
   }
-  const before = sites.map(({ device }) => device.commands().length);
+  const before = commands();
   await afterProbes(PROBES);
   await delay(REST_MS);
   expect(writes().slice(settled)).toEqual([]);
   const sent = sites.flatMap(({ device }, index) => [...device.commands()].slice(before[index]));
-  expect(sent.length).toBeGreaterThanOrEqual(PROBES * SITES);
   expect(new Set(sent.filter(({ status }) => status !== 404).map(({ operation }) => operation))).toEqual(new Set());
 });

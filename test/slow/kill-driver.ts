@@ -45,20 +45,27 @@ export async function isReady(world: World, name: string): Promise<boolean> {
   return ready?.status === "True" && ready.observedGeneration === object?.metadata.generation;
 }
 
+/** So that a test that is tried again finds no object of the first try. */
+let tries = 0;
+
 /** @throws Error that names the write, with what was judged wrong as its cause. */
 export async function killAtEveryWrite(rig: KillRig, scenario: KillScenario): Promise<KillCounts> {
-  const counts = await countWrites(rig, scenario);
+  const prefix = `${scenario.name}-${++tries}`;
+  const counts = await countWrites(rig, scenario, `${prefix}-0`);
   let point = 0;
   let kills = 0;
   for (const kind of ["api", "vendor"] as const)
     for (let k = 0; k < counts[kind]; k++)
       for (const when of ["before", "after"] as const)
-        if (await killAt(rig, scenario, `${scenario.name}-${++point}`, kind, k, when)) kills += 1;
+        if (await killAt(rig, scenario, `${prefix}-${++point}`, kind, k, when)) kills += 1;
   return { ...counts, kills };
 }
 
-async function countWrites(rig: KillRig, scenario: KillScenario): Promise<{ api: number; vendor: number }> {
-  const name = `${scenario.name}-0`;
+async function countWrites(
+  rig: KillRig,
+  scenario: KillScenario,
+  name: string,
+): Promise<{ api: number; vendor: number }> {
   const count = () => ({
     api: rig.api.proxy.requests(apiWrites(name)).length,
     vendor: rig.vendor.requests(scenario.vendorWrites).length,

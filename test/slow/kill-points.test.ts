@@ -163,9 +163,13 @@ async function countWrites(scenario: Scenario, name: string): Promise<{ api: num
 const writes = () => api.proxy.requests({ path: API_WRITE }).filter(({ method }) => method === "PATCH");
 const commands = () => mqtt.packets({ direction: "toBroker", type: "PUBLISH", topic: COMMAND });
 
+/** So that a test that is tried again finds no object of the first try. */
+let tries = 0;
+
 describe.each(scenarios)("kill -9 during $name", (scenario) => {
   test("at every write to the API server and every command leaves exactly what was asked for", async () => {
-    const counts = await countWrites(scenario, `${scenario.name}-0`);
+    const prefix = `${scenario.name}-${++tries}`;
+    const counts = await countWrites(scenario, `${prefix}-0`);
     // A deletion that takes a moment is one write: the finalizer's.
     expect(counts.api).toBeGreaterThan(0);
     expect(counts.mqtt).toBeGreaterThan(1);
@@ -177,7 +181,7 @@ describe.each(scenarios)("kill -9 during $name", (scenario) => {
     ] as const)
       for (let k = 0; k < count; k++)
         for (const when of ["before", "after"] as const) {
-          const name = `${scenario.name}-${++point}`;
+          const name = `${prefix}-${++point}`;
           if (await killAt(scenario, name, kind, k, when)) kills++;
         }
     // Some writes come only sometimes: what is under way is told only if it takes long.
