@@ -96,6 +96,8 @@ export interface ObservedContainer {
   externalId: string;
   name: string;
   image: string;
+  /** What of that image runs, where the vendor tells. */
+  imageDigest?: string;
   /** Our marker, if it carries one that parses; whose it is, the caller decides. */
   marker?: Marker;
   state: RunState;
@@ -123,6 +125,14 @@ export interface ObservedContainer {
   config: unknown;
 }
 
+/** Something beside containers that a device has. */
+export interface ObservedVolume {
+  externalId: string;
+  name: string;
+  /** A container of the device mounts it. */
+  isUsed: boolean;
+}
+
 /** Connected: answers. Busy: silent while a command of ours runs within its timeout. Offline: gone. Unknown: not yet known. */
 export type ConnectionState = "Connected" | "Busy" | "Offline" | "Unknown";
 
@@ -143,6 +153,10 @@ export interface DeviceSnapshot {
   /** While not synced: why waiting alone will hardly help, and what somebody has to do; for people. */
   obstacle?: string;
   containers: readonly ObservedContainer[];
+  /** Named volumes, where the vendor lists them; as complete as `containers`. */
+  volumes?: readonly ObservedVolume[];
+  /** What else there is beside the containers that nobody has declared here, e.g. other stacks of a project; for people. */
+  others?: readonly { externalId: string; name: string; kind: "Stack" | "Volume" }[];
   /** The command in flight, if any. */
   inFlight?: InFlight;
 }
@@ -242,6 +256,20 @@ export interface Claim {
   containerName?: string;
   /** status.external.id (Planner.claims). */
   recordedId?: string;
+  /** Image whose tag is to be looked at from time to time: imagePullPolicy is Always (Planner.claims). */
+  watchedImage?: string;
+}
+
+/** Which part of a log is wanted. */
+export interface LogOptions {
+  /** The last so many lines of what there is. Default: the backend's own, at least 1000. */
+  tailLines?: number;
+  /** Only from then on, ms since the epoch; counts only where lines begin with a time. */
+  sinceMs?: number;
+  /** Goes on until the signal aborts. */
+  follow?: boolean;
+  /** Ends it. */
+  signal?: AbortSignal;
 }
 
 /** A device's session: its inventory and its single command slot. */
@@ -282,6 +310,11 @@ export interface DeviceSession {
    * is out of date. Absent where the vendor reports nothing.
    */
   usage?(): ReadonlyMap<string, ContainerUsage>;
+  /**
+   * The lines that a container's process wrote, oldest first. They may hold secrets: they go to whoever asked, and nowhere else. Absent where
+   * the vendor keeps none. Iterating rejects with an Error that carries `failure` if they cannot be had.
+   */
+  logs?(externalId: string, options: LogOptions): AsyncIterable<string>;
   /**
    * Ends the session: no further event. A command in flight is abandoned, not recalled.
    *
@@ -503,6 +536,16 @@ export interface Planner {
   update(desired: DesiredContainer, observed: ObservedContainer, appliedPaths: readonly string[]): CommandAction;
   /** The one next command towards a container that has stopped and stays so; undefined once it has. */
   stop(observed: ObservedContainer, stop: StopOptions): CommandAction | undefined;
+  /**
+   * The one command that ends the present run and begins another, where the vendor has one; undefined where nothing is to be ended. Absent:
+   * `stop` and a start.
+   */
+  restart?(desired: DesiredContainer, observed: ObservedContainer): CommandAction | undefined;
+  /**
+   * Once nothing of an object is left: the one next command towards the removal of the volumes that it had, with their data
+   * (spec.deletion.deleteVolumes). Undefined once they are gone, or where something else still uses them. Absent: volumes stay.
+   */
+  removeVolumes?(desired: DesiredContainer, volumes: readonly ObservedVolume[]): CommandAction | undefined;
   /** The one next command towards a removed container. */
   remove(observed: ObservedContainer, stop: StopOptions): CommandAction;
   /** Whether a process that ended like this is restarted by the device under the wanted policy. */

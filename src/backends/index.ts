@@ -6,12 +6,14 @@ import type { Backend, BackendDeps, BackendType } from "./contract.ts";
 import { createAlponBackend } from "./alpon/index.ts";
 import { createHiveonBackend } from "./hiveon/index.ts";
 import { createKantoBackend } from "./kanto/index.ts";
+import { createMittwaldBackend } from "./mittwald/index.ts";
 
 /** Vendors that this version can talk to. */
 const BACKENDS: Readonly<Partial<Record<BackendType, (deps: BackendDeps) => Backend>>> = {
   kanto: createKantoBackend,
   alpon: createAlponBackend,
   hiveon: createHiveonBackend,
+  mittwald: createMittwaldBackend,
 };
 
 /** Every vendor that this version can talk to; nothing is connected. */

@@ -136,7 +136,8 @@ const spec = object("Which device, and how to treat it.", {
 
 export const edgeDeviceSpec = ruled(spec, [ONE_VENDOR, VENDOR_IMMUTABLE]);
 
-const unmanaged = object("A container on the device that no object accounts for.", {
+const unmanaged = object("Something on the device that no object accounts for.", {
+  kind: choice("What it is. Unset: a container.", ["Container", "Stack", "Volume"]).exactOptional(),
   externalId: text("The vendor's id.", { max: EXTERNAL_ID }),
   name: text("Its name on the device.", { min: 0 }).exactOptional(),
   image: text("Its image.", { min: 0, max: 512 }).exactOptional(),
@@ -168,7 +169,7 @@ export const edgeDeviceStatus = object("What was observed; written by the operat
   }).exactOptional(),
   managed: int("How many containers on the device belong to EdgeContainers.").exactOptional(),
   unmanaged: list(
-    "Containers on the device that no object accounts for; never touched.",
+    "Containers on the device (mittwald: also stacks and volumes) that no object accounts for; never touched.",
     unmanaged,
     50,
   ).exactOptional(),

@@ -13,7 +13,7 @@ import type {
   BackendType,
   DeviceSession,
 } from "../contract.ts";
-import { HttpClient, type HttpRequest, type HttpResult } from "./client.ts";
+import { HttpClient, type HttpClientOptions, type HttpRequest, type HttpResult } from "./client.ts";
 import { isLoopback, type HttpTls } from "./dispatcher.ts";
 import { AccountGate } from "./gate.ts";
 import type { LimiterOptions } from "./limiter.ts";
@@ -40,6 +40,8 @@ export interface HttpVendor {
   readonly secrets?: readonly string[];
   /** What the client keeps to unless EdgeBackend.spec.rateLimit says otherwise. */
   readonly limits: LimiterOptions;
+  /** As HttpClientOptions.restMs. */
+  readonly restMs?: HttpClientOptions["restMs"];
   /** Default of Backend.settleMs, ms. */
   readonly settleMs: number;
   /** A harmless GET that every good key may send: any answer of the API below 500, beside 401 and 403, says that the account is usable. */
@@ -72,13 +74,14 @@ export class HttpAccount<S extends HttpSession & DeviceSession> {
     this.#deps = deps;
     this.times = timesOf(spec, deps, vendor.settleMs);
     const { clock, fence, log, metrics, timings } = deps;
-    const { url, authHeaders, secrets } = vendor;
+    const { url, authHeaders, secrets, restMs } = vendor;
     this.#client = new HttpClient(
       {
         url,
         tls: tlsOf(spec, credentials),
         authHeaders,
         ...(secrets !== undefined && { secrets }),
+        ...(restMs !== undefined && { restMs }),
         limits: { ...vendor.limits, ...spec.rateLimit },
       },
       { clock, fence },

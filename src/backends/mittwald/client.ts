@@ -106,11 +106,6 @@ export class MittwaldClient {
     return this.#read(registrySchema, `/v2/registries/${part(registryId)}`, [projectId], true);
   }
 
-  /** One page of one entry: whether the token is good. It costs the vendor nothing. */
-  probe(): HttpRequest {
-    return { method: "GET", path: "/v2/stacks?limit=1", write: false, urgency: "Urgent" };
-  }
-
   /**
    * What a reference means at its registry, with the credentials that the project has for it. A refusal says why it cannot be pulled. The
    * vendor counts these requests apart.

@@ -142,6 +142,7 @@ function planInput(
       runs: historyOf(scope),
     },
     containers: target.snapshot.containers,
+    ...(target.snapshot.volumes !== undefined && { volumes: target.snapshot.volumes }),
     synced: target.snapshot.synced,
     pending,
     claimed: claimedBySiblings(scope, env),

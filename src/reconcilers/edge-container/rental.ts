@@ -25,6 +25,8 @@ export function claimOf(object: EdgeContainer, planner: Planner, owner: string):
     ...(planner.claims === true && {
       containerName: nameOnDevice(object, planner, owner),
       ...(external !== undefined && object.spec.managementPolicy !== "Observe" && { recordedId: external.id }),
+      ...(object.spec.imagePullPolicy === "Always" &&
+        object.spec.image !== undefined && { watchedImage: object.spec.image }),
     }),
   };
 }

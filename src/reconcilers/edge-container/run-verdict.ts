@@ -73,11 +73,14 @@ function exited(scope: Scope, primary: ObservedContainer): Verdict {
     return {
       ready: { status: "False", reason: "Progressing", message: `exited with ${code}; the device restarts it` },
     };
-  if (code === 0)
+  // Where the vendor tells no exit code, its word of an error has to do.
+  const isUntold = primary.exitCode === undefined && primary.error !== undefined;
+  if (code === 0 && !isUntold)
     return {
       ready: { status: "True", reason: "Completed", message: "exited with 0; the restart policy leaves it so" },
     };
-  const message = `exited with ${code}${primary.oomKilled === true ? " (out of memory)" : ""}; the restart policy leaves it so`;
+  const how = isUntold ? `ended: ${primary.error}` : `exited with ${code}`;
+  const message = `${how}${primary.oomKilled === true ? " (out of memory)" : ""}; the restart policy leaves it so`;
   return { ready: { status: "False", reason: "Failed", message }, stalled: { reason: "ContainerFailed", message } };
 }
 
@@ -95,7 +98,12 @@ export function restartPatienceMs(scope: Scope): number {
 
 function crashMessage(scope: Scope, primary: ObservedContainer): string {
   const last = scope.runs?.lastEnded;
+  const code = last?.exitCode ?? primary.exitCode;
   const how =
-    last?.oomKilled === true ? "was killed out of memory" : `exited with ${last?.exitCode ?? primary.exitCode ?? 0}`;
+    last?.oomKilled === true
+      ? "was killed out of memory"
+      : code === undefined && last !== undefined
+        ? "ended (the vendor tells no exit code)"
+        : `exited with ${code ?? 0}`;
   return `crash loop: the process ${how}, ${scope.runs?.restartCount ?? 0} restarts so far; the device restarts it by its own back-off`;
 }

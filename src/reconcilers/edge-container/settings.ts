@@ -31,6 +31,7 @@ export function settingsOf(spec: EdgeContainerSpec): Settings {
       updateStrategy: updateStrategy.type,
       adoption: adoptionOf(full),
       stop: full.stop,
+      deletesVolumes: full.deletion.deleteVolumes,
       rollbackOnFailure: updateStrategy.rollbackOnFailure,
       minReadyMs: updateStrategy.minReadySeconds * 1000,
       progressDeadlineMs: updateStrategy.progressDeadlineSeconds * 1000,

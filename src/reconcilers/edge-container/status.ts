@@ -103,7 +103,10 @@ function observedPart(
       ...(primary.attempt !== undefined && { attempt: primary.attempt }),
       ...(primary.createdAt !== undefined && { createdAt: primary.createdAt }),
     },
-    resolved: { image: text(primary.image, 1024) },
+    resolved: {
+      image: text(primary.image, 1024),
+      ...(primary.imageDigest !== undefined && { digest: text(primary.imageDigest, 256) }),
+    },
     ...(applied !== undefined && { applied }),
     state: stateOf(scope, primary),
     ...(lastState !== undefined && { lastState }),

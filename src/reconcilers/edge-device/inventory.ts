@@ -1,5 +1,5 @@
 /** Sorts a device's containers into those that objects account for and those that they do not. Pure. */
-import type { ObservedContainer } from "../../backends/contract.ts";
+import type { DeviceSnapshot, ObservedContainer } from "../../backends/contract.ts";
 import { truncateMessage } from "../../controller/conditions.ts";
 import type { EdgeContainer } from "../../crds/edge-container.ts";
 import type { PendingRemoval, UnmanagedContainer } from "../../crds/edge-device.ts";
@@ -14,12 +14,16 @@ export interface Inventory {
   ours: number;
 }
 
-/** @param objects the EdgeContainers of the device. */
+/**
+ * @param objects the EdgeContainers of the device.
+ * @param others what it has beside containers.
+ */
 export function takeInventory(
   containers: readonly ObservedContainer[],
   objects: readonly EdgeContainer[],
   pending: readonly PendingRemoval[],
   ownerId: string,
+  others: NonNullable<DeviceSnapshot["others"]> = [],
 ): Inventory {
   const ids = new Set(objects.map((object) => object.status?.external?.id));
   const names = new Set(objects.map((object) => `${object.metadata.namespace ?? ""}/${object.metadata.name}`));
@@ -45,6 +49,8 @@ export function takeInventory(
       ours: mine,
     });
   }
+  for (const { externalId, name, kind } of others)
+    unmanaged.push({ kind, externalId, name: truncateMessage(name, 253), ours: false });
   // Ours first: those are the ones to look into. Then by id, so that the list does not change by itself.
   unmanaged.sort((a, b) => Number(b.ours) - Number(a.ours) || (a.externalId < b.externalId ? -1 : 1));
   return { managed, unmanaged: unmanaged.slice(0, MOST_UNMANAGED), ours };

@@ -174,6 +174,7 @@ function observe(object: EdgeDevice, session: DeviceSession, env: Environment): 
     objects,
     object.status?.pendingRemovals ?? [],
     env.options.ownerId,
+    snapshot.others,
   );
   env.metrics.deviceConnected(namespace, name, snapshot.connection === "Connected" || snapshot.connection === "Busy");
   if (snapshot.synced) env.metrics.unmanagedOurs(namespace, name, inventory.ours);

@@ -54,7 +54,7 @@ function continueRestart(input: PlanInput, { entry }: OpenOperation): Step | und
   if (primary === undefined || input.desired.state !== "Running") return { type: "Close" };
   if (primary.startedAt !== undefined && primary.startedAt !== entry.oldRunStartedAt) return { type: "Close" };
   if (entry.generation !== input.generation && overtaken(input, primary)) return { type: "Close" };
-  const action = input.planner.stop(primary, input.policy.stop);
+  const action = input.planner.restart?.(input.desired, primary) ?? input.planner.stop(primary, input.policy.stop);
   return action === undefined ? start(input, primary) : asStep(action);
 }
 

@@ -158,7 +158,9 @@ export function planRemoval(input: PlanInput, policy: "Remove" | "Stop"): Plan {
         : input.planner.stop(container, input.policy.stop);
     if (action !== undefined) return answer(hold(input, asStep(action)));
   }
-  return answer({ type: "None" });
+  const volumes = policy === "Remove" && input.policy.deletesVolumes === true ? (input.volumes ?? []) : [];
+  const leftover = input.planner.removeVolumes?.(input.desired, volumes);
+  return answer(leftover === undefined ? { type: "None" } : hold(input, asStep(leftover)));
 }
 
 /** Steps that reach out to the vendor wait for the backoff; looking and bookkeeping do not. */

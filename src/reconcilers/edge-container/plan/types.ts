@@ -7,6 +7,7 @@ import type {
   DesiredContainer,
   Difference,
   ObservedContainer,
+  ObservedVolume,
   Planner,
   StopOptions,
 } from "../../../backends/contract.ts";
@@ -42,6 +43,8 @@ export interface PlanPolicy {
   updateStrategy: "Recreate" | "Swap" | "InPlaceOnly" | "OnDelete";
   adoption: { policy: "Never" } | { policy: "ByName" } | { policy: "ById"; externalId: string };
   stop: StopOptions;
+  /** Whether a removal also destroys the volumes that the container had. */
+  deletesVolumes?: boolean;
   /** Whether a failed Swap goes back to the old container. */
   rollbackOnFailure: boolean;
   /** How long a new container must run before a Swap removes the old one, ms. */
@@ -109,6 +112,8 @@ export interface PlanInput {
   memory: PlanMemory;
   /** The whole inventory of the device. Only meaningful while `synced`. */
   containers: readonly ObservedContainer[];
+  /** Named volumes on the device, where the vendor lists them. */
+  volumes?: readonly ObservedVolume[];
   synced: boolean;
   pending: readonly PendingClaim[];
   /** Ids that other objects on the device have recorded as theirs: not up for adoption. */
