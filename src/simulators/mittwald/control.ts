@@ -111,6 +111,14 @@ const actions: Readonly<Record<string, Act>> = {
   "run-schedule": action(z.strictObject({ stackId }), (vendor: MittwaldSimulator, body) =>
     vendor.platform.runSchedule(vendor.platform.stack(body.stackId)),
   ),
+  disable: action(
+    z.strictObject({ stackId, disabled: z.boolean().default(true) }),
+    (vendor: MittwaldSimulator, body) => {
+      const stack = vendor.platform.stack(body.stackId);
+      stack.disabled = body.disabled;
+      vendor.platform.stackChanged(stack);
+    },
+  ),
   exit: action(z.strictObject({ container, code: z.int().default(1) }), (vendor: MittwaldSimulator, body) =>
     vendor.human.exit(body.container, body.code),
   ),

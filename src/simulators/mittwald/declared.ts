@@ -53,7 +53,7 @@ export function merge(old: Declared, request: ServiceRequest): Declared {
   const environment = request.environment ?? request.envs;
   return {
     image: image ?? old.image,
-    description: description?.trim() ?? old.description,
+    description: description ?? old.description,
     command: command === undefined ? old.command : filled(command),
     entrypoint: entrypoint === undefined ? old.entrypoint : filled(entrypoint),
     environment: environment ?? old.environment,

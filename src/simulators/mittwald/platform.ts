@@ -28,6 +28,8 @@ export interface Stack {
   readonly projectId: string;
   readonly prefix: string;
   description: string;
+  /** Shown, and of no other effect: no page says what it means. */
+  disabled: boolean;
   updateSchedule: UpdateSchedule | null | undefined;
   /** By name. */
   readonly containers: Map<string, Container>;
@@ -256,6 +258,7 @@ export class Platform {
       projectId: project.id,
       prefix,
       description,
+      disabled: false,
       updateSchedule: undefined,
       containers: new Map(),
       volumes: new Map(),
@@ -296,12 +299,12 @@ export class Platform {
 }
 
 /** A stack by itself, as answers show it. */
-export function bodyOfStack({ id, projectId, description, prefix, updateSchedule }: Stack): StackBody {
+export function bodyOfStack({ id, projectId, description, disabled, prefix, updateSchedule }: Stack): StackBody {
   return {
     id,
     projectId,
     description,
-    disabled: false,
+    disabled,
     prefix,
     ...(updateSchedule !== undefined && { updateSchedule }),
   };
@@ -314,7 +317,7 @@ export function bodyOfVolume(stack: Stack, volume: Volume): VolumeBody {
     stackId: stack.id,
     name: volume.name,
     orphaned: volume.detached || linked.length === 0,
-    linkedServices: linked,
+    ...(linked.length > 0 && { linkedServices: linked }),
     storageUsageInBytes: volume.bytes,
     storageUsageInBytesSetAt: new Date(volume.atMs).toISOString(),
   };

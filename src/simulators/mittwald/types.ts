@@ -49,7 +49,8 @@ export interface VolumeBody {
   stackId: string;
   name: string;
   orphaned: boolean;
-  linkedServices: readonly string[];
+  /** Not there when there are none (recorded). */
+  linkedServices?: readonly string[];
   storageUsageInBytes: number;
   storageUsageInBytesSetAt: string;
 }

@@ -174,6 +174,7 @@ describe("the control endpoint", () => {
       await post("image", { image: "nginx", behaviour: { problem: "missing" } }),
       await post("push-image", { image: "nginx" }),
       await post("registry-login", { host: "ghcr.io", username: "u", password: "p" }),
+      await post("disable", { stackId: project.id }),
       await post("run-schedule", { stackId: project.id }),
       await post("add-project", { shortId: "p-second" }),
       await post("token", { token: "next" }),
@@ -188,6 +189,7 @@ describe("the control endpoint", () => {
       removed: 2,
     });
     expect(JSON.parse(await get("stacks"))).toHaveLength(3);
+    expect(vendor.platform.stack(project.id).disabled).toBe(true);
     await clock.advance(1000);
     expect((await call("GET", stack, undefined, { token: "next" })).status).toBe(403);
   });

@@ -149,6 +149,33 @@ describe("requests that the document's own examples and mittwald's clients make"
   });
 });
 
+describe("answers have the fields of recorded ones, and what the document has beyond them", () => {
+  test("a running service", async () => {
+    const { running, service } = await bench();
+    await running("mcp-server", { environment: { PORT: "8080", NODE_ENV: "production" }, ports: ["8080/tcp"] });
+    const seen = await service("mcp-server");
+    const recorded =
+      "deployedState description id message pendingState projectId requiresRecreate serviceName shortId stackId status statusSetAt";
+    expect(Object.keys(seen).toSorted()).toEqual([...recorded.split(" "), "restartPolicy"].toSorted());
+    const state = ["command", "entrypoint", "envOrder", "envs", "image", "imageDigest", "ports"];
+    expect([seen.pendingState, seen.deployedState].map((each) => Object.keys(each).toSorted())).toEqual([state, state]);
+    expect(seen.deployedState.envOrder).toEqual(["NODE_ENV", "PORT"]);
+    expect(seen.statusSetAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  });
+
+  test("a volume that nothing mounts, and an illegal transition", async () => {
+    const { call, stack, patch, running } = await bench();
+    const [volume] = (await patch({}, { volumes: { data: { name: "data" } } })).body.volumes;
+    expect(Object.keys(volume).toSorted()).toEqual(
+      ["id", "name", "orphaned", "stackId", "storageUsageInBytes", "storageUsageInBytesSetAt"].toSorted(),
+    );
+    const id = await running("web");
+    const { body } = await call("POST", `${stack}/services/${id}/actions/start`);
+    expect(Object.keys(body).toSorted()).toEqual(["message", "params", "type"]);
+    expect(body.params.traceId).toMatch(/^[0-9a-f]{16}$/);
+  });
+});
+
 const name = fc.stringMatching(/^[a-z][a-z0-9-]{1,20}$/);
 const good = fc.record(
   {
