@@ -162,12 +162,15 @@ export class Container {
 
   body(): ServiceBody {
     const { deploy, restartPolicy, description } = this.declared;
+    const { quirks } = this.#around;
     const pendingState = this.#pending();
     return {
       ...this.identity,
       description,
       status: this.status,
-      statusSetAt: new Date(this.#statusSetAtMs).toISOString(),
+      statusSetAt: new Date(
+        this.#statusSetAtMs - (quirks.statusSeconds ? this.#statusSetAtMs % 1000 : 0),
+      ).toISOString(),
       message: this.#message,
       requiresRecreate: this.requiresRecreate,
       pendingState,

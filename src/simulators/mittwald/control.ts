@@ -46,6 +46,7 @@ const quirks = z.strictObject({
   exited: z.enum(["stopped", "error"]).exactOptional(),
   recreateStarts: truth,
   actionLagMs: ms,
+  statusSeconds: truth,
   deleteDefaultStack: z.enum(["empty", "refuse"]).exactOptional(),
   mostStacks: count,
   badCredentials: z.union([z.literal("accept"), z.literal(412)]).exactOptional(),

@@ -14,7 +14,7 @@ const STATUSES = ["running", "stopped", "error", "creating", "starting", "stoppi
 /** A project by id or short id. @throws Refusal when there is none */
 export function projectOf(platform: Platform, id: string): Project {
   const project = platform.project(id);
-  if (project === undefined) throw unknown(403, "project");
+  if (project === undefined) throw unknown(platform.quirks.unknownStack, "project");
   return project;
 }
 

@@ -116,6 +116,8 @@ export interface Quirks {
   recreateStarts: boolean;
   /** After a restart, recreate, stop or start the status stays what it was for so long. Default 0. */
   actionLagMs: number;
+  /** `statusSetAt` has whole seconds, as in recordings: what happens within one second does not move it. Default false, since tests live faster. */
+  statusSeconds: boolean;
   /** Deletion of a project's default stack: it is emptied, volumes and all, or refused with 412. Default `empty`. */
   deleteDefaultStack: "empty" | "refuse";
   /** Stacks of one project beyond which another is 409. Default: no limit. */
@@ -167,6 +169,7 @@ export const DEFAULT_QUIRKS: Quirks = {
   exited: "stopped",
   recreateStarts: true,
   actionLagMs: 0,
+  statusSeconds: false,
   deleteDefaultStack: "empty",
   mostStacks: undefined,
   badCredentials: "accept",

@@ -218,6 +218,16 @@ describe("actions", () => {
   });
 });
 
+test("statusSetAt may have whole seconds, so that what is quick leaves no trace", async () => {
+  const { running, call, stack, clock, service } = await bench({ startMs: 100, quirks: { statusSeconds: true } });
+  const id = await running("web");
+  await call("POST", `${stack}/services/${id}/actions/restart`);
+  const starting = await service("web");
+  await clock.advance(100);
+  expect(await service("web")).toMatchObject({ status: "running", statusSetAt: starting.statusSetAt });
+  expect(starting.statusSetAt).toMatch(/\.000Z$/);
+});
+
 describe("a process that ends", () => {
   test("is started again for ever with policy always: only statusSetAt tells", async () => {
     const { patch, service, clock, vendor } = await bench();
