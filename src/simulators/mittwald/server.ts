@@ -156,7 +156,6 @@ export async function startMittwald(options: MittwaldOptions = {}): Promise<Mitt
     const kind = writes(route.operation) ? "writes" : "reads";
     const effect = rules.take((match) => match === route.operation || match === kind);
     if (effect?.kind === "delay") await sleep(clock, effect.ms, closing.signal);
-    if (effect?.kind === "run") effect.run();
     if (ifEventReached !== undefined) {
       const view = route.operation.startsWith("list-") && route.operation !== "list-stack-volumes" ? "list" : "stack";
       if (!(await platform.events.reached(view, ifEventReached, closing.signal)))
@@ -193,14 +192,16 @@ export async function startMittwald(options: MittwaldOptions = {}): Promise<Mitt
     }
     switch (effect.kind) {
       case "run":
+        effect.run();
+        send(response, entry, work());
+        return;
       case "delay":
         send(response, entry, work());
         return;
-      case "duplicate": {
+      case "duplicate":
         send(response, entry, work());
         void again(effect.ms, work);
         return;
-      }
       case "cut":
         send(response, entry, work(), true);
         return;
