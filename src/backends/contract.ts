@@ -249,9 +249,19 @@ export interface Claim {
   namespace: string;
   name: string;
   /** The rental that status records. */
-  recorded?: { externalId: string; attempt: number; startedAt?: string };
-  /** The journalled operation, if one is open. */
-  operation?: { id: string; attempt: number };
+  recorded?: {
+    externalId: string;
+    attempt: number;
+    startedAt?: string;
+    /** It was seen to have ended, or a person has confirmed that it has. */
+    ended?: boolean;
+    /** The vendor has accepted its start and was never seen to know it. */
+    unseen?: boolean;
+    /** The credentials with which it was recorded, where they are others than the account's; opaque, no secret. */
+    under?: string;
+  };
+  /** The journalled operation, if one is open; `under` as above; a person may have confirmed that it made nothing. */
+  operation?: { id: string; attempt: number; under?: string; madeNothing?: boolean };
   /** Name on the device that the object's container would have (Planner.claims). */
   containerName?: string;
   /** status.external.id (Planner.claims). */
@@ -300,6 +310,8 @@ export interface DeviceSession {
   settle(operationId: string): "Open" | "Closed";
   /** Asks for a full inventory soon, coalesced; answers with a Synced event. */
   resync(reason: string): void;
+  /** The object of these names is gone, and with it the claim: nothing is kept or looked up for it any more. Absent where nothing is. */
+  forget?(of: Pick<Claim, "owner" | "namespace" | "name">): void;
   /**
    * Takes over what may change of a device's spec while its session lives, e.g. whether it reports metrics. Idempotent; called in each
    * pass. Absent where nothing may.

@@ -25,6 +25,9 @@ const external = object("The container at the vendor.", {
   name: text("Its name on the device.", { min: 0, max: FOREIGN }).exactOptional(),
   attempt: int("How many containers were made for this object before it, plus one.", 1).exactOptional(),
   createdAt: deviceTime("When it was made.").exactOptional(),
+  account: text("Where containers cost money: keyed hash of the credentials that it was made or last seen with.", {
+    max: 128,
+  }).exactOptional(),
 });
 
 const resolved = object("What the image reference meant when it was last pulled.", {
@@ -87,6 +90,9 @@ const operation = object("The journal: the operation under way. Written before i
   newExternalId: text("The container that it made.", { max: EXTERNAL_ID }).exactOptional(),
   savedRestartPolicy: text("Restart policy of the old container before it was held still.", {
     max: 256,
+  }).exactOptional(),
+  account: text("Where containers cost money: keyed hash of the credentials that it was made or last seen with.", {
+    max: 128,
   }).exactOptional(),
   startedAt: time("When it was written down."),
   deadline: time("After this it counts as late; it stays open all the same.").exactOptional(),

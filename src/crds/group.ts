@@ -35,6 +35,8 @@ export const ANNOTATIONS = {
   retry: `${GROUP}/retry`,
   /** Releases AmbiguousCreate: the value is the id of the operation that is confirmed to have made nothing. */
   confirmNotCreated: `${GROUP}/confirm-not-created`,
+  /** The value is the vendor's id of a rental that is confirmed to have ended, although the vendor does not say so. */
+  confirmEnded: `${GROUP}/confirm-ended`,
   /** "true" lets go of an object although its container may still exist. */
   forceOrphan: `${GROUP}/force-orphan`,
 } as const;

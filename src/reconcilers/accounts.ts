@@ -36,6 +36,8 @@ interface AccountEntry {
   backend: Backend;
   account: Account;
   fingerprint: string;
+  /** Digest of what says whose account it is. */
+  identity: string;
   /** Since when it has been connected, by the monotonic clock; undefined while it is not. */
   connectedAtMs: number | undefined;
   unsubscribe: () => void;
@@ -115,6 +117,7 @@ export class Accounts {
       backend,
       account,
       fingerprint,
+      identity: identityOf(object, credentials),
       connectedAtMs: account.status().state === "Connected" ? this.#monotonicMs() : undefined,
       unsubscribe: () => undefined,
     };
@@ -144,6 +147,16 @@ export class Accounts {
   /** The account of an EdgeBackend by uid, if it is open. */
   account(uid: string): Account | undefined {
     return this.#accounts.get(uid)?.account;
+  }
+
+  /** Digest of whose account an EdgeBackend by uid leads to: its vendor, address and key. Never shown as it is. */
+  identity(uid: string): string | undefined {
+    return this.#accounts.get(uid)?.identity;
+  }
+
+  /** An EdgeContainer is gone. */
+  forgetContainer(owner: string, { namespace, name }: ObjectKey): void {
+    for (const { session } of this.#devices.values()) session.forget?.({ owner, namespace, name });
   }
 
   /** How long an EdgeBackend by uid has been connected without a break, ms; undefined while it is not. */
@@ -314,6 +327,14 @@ function deviceFingerprint({ spec }: EdgeDevice): string {
   const { backendRef, kanto, alpon, hiveon, mittwald } = spec;
   const { metrics: _metrics, ...kantoTarget } = kanto ?? {};
   return JSON.stringify([backendRef, kantoTarget, alpon, hiveon, mittwald]);
+}
+
+function identityOf({ spec }: EdgeBackend, { apiKey, username }: AccountCredentials): string {
+  const { kanto, alpon, hiveon, mittwald } = spec;
+  const url = (kanto ?? alpon ?? hiveon ?? mittwald)?.url;
+  return createHash("sha256")
+    .update(JSON.stringify([url, apiKey, username]))
+    .digest("hex");
 }
 
 /** A digest, so that credentials are not kept twice. Only what makes another connection counts. */

@@ -32,7 +32,19 @@ export class Inventory {
   }
 
   claim(claim: Claim): void {
-    this.#claims.set(`${claim.owner}/${claim.namespace}/${claim.name}`, claim);
+    this.#claims.set(keyOf(claim), claim);
+  }
+
+  /** The object of these names is gone. What was sent for its container stays known as long as that may be there. */
+  forget(of: Names): void {
+    const name = this.#claims.get(keyOf(of))?.containerName;
+    this.#claims.delete(keyOf(of));
+    if (name !== undefined) this.#gone.delete(name);
+  }
+
+  /** How much is remembered beside the list. */
+  get size(): number {
+    return this.#claims.size + this.#sent.size + this.#gone.size + this.#since.size;
   }
 
   listed(name: string): Listed | undefined {
@@ -49,7 +61,12 @@ export class Inventory {
       if (JSON.stringify(before.get(item.name)) !== JSON.stringify(item))
         changed.push({ name: item.name, marker: this.#markerOf(item) });
     for (const item of before.values())
-      if (!this.#listed.has(item.name)) changed.push({ name: item.name, marker: this.#markerOf(item) });
+      if (!this.#listed.has(item.name)) {
+        changed.push({ name: item.name, marker: this.#markerOf(item) });
+        this.#sent.delete(item.name);
+      }
+    // Only where there is no list does it matter what is known not to be there.
+    this.#gone.clear();
     return changed;
   }
 
@@ -68,6 +85,8 @@ export class Inventory {
 
   containers(nowMs: number): ObservedContainer[] {
     const found = this.isBlind ? this.#believed() : [...this.#listed.values()].map((item) => this.#seen(item));
+    const names = new Set(found.map(({ name }) => name));
+    for (const name of this.#since.keys()) if (!names.has(name)) this.#since.delete(name);
     return found.map((container) => ({ ...container, stateSinceMs: this.#sinceMs(container, nowMs) }));
   }
 
@@ -142,6 +161,12 @@ export class Inventory {
     this.#since.set(container.name, { form, atMs: nowMs });
     return nowMs;
   }
+}
+
+type Names = Pick<Claim, "owner" | "namespace" | "name">;
+
+function keyOf({ owner, namespace, name }: Names): string {
+  return `${owner}/${namespace}/${name}`;
 }
 
 function bareMarker({ owner, namespace, name }: Claim): Marker {

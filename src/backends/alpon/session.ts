@@ -177,6 +177,10 @@ export class AlponSession implements DeviceSession {
     void this.#looks.now();
   }
 
+  forget(of: Pick<Claim, "owner" | "namespace" | "name">): void {
+    this.#inventory.forget(of);
+  }
+
   close(): Promise<void> {
     if (!this.#closing.signal.aborted) {
       this.#closing.abort();

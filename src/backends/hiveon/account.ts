@@ -14,9 +14,11 @@ import type {
 import { TargetError } from "../errors.ts";
 import { HttpAccount, targetKeyOf } from "../http/account.ts";
 import { PROBE_ID } from "./ids.ts";
-import { HiveonSession, type SessionDeps } from "./session.ts";
+import type { SessionDeps } from "./parts.ts";
+import { HiveonSession } from "./session.ts";
 import { WebhookReader } from "./webhook.ts";
 import { statusPath } from "./wire.ts";
+import { Witness } from "./witness.ts";
 
 /** The vendor documents no limit; this is what the client keeps to unless EdgeBackend.spec.rateLimit says otherwise. */
 export const HIVEON_LIMITS = { requestsPerSecond: 1, burst: 5, concurrency: 2 } as const;
@@ -28,6 +30,9 @@ export class HiveonAccount implements Account {
   readonly #hiveon: HiveonSpec;
   readonly #deps: BackendDeps;
   readonly #webhooks: WebhookReader;
+  readonly #witness: Witness;
+  /** What was told of, so that each is told once. */
+  readonly #told = new Set<string>();
   #lookupBroken: string | undefined;
 
   /** @param settleMs default of Backend.settleMs. */
@@ -41,6 +46,9 @@ export class HiveonAccount implements Account {
     this.#hiveon = hiveon;
     this.#deps = deps;
     this.#webhooks = new WebhookReader(credentials.webhookSecret);
+    this.#witness = new Witness(() => {
+      for (const session of this.#http.sessions) session.pollNow();
+    });
     this.#http = new HttpAccount(
       {
         type: "hiveon",
@@ -85,7 +93,7 @@ export class HiveonAccount implements Account {
             machinePriceId,
             externalIdPath: this.#hiveon.externalIdPath,
           },
-          { ...sessionDeps, lookup: this.#lookup(), closed },
+          { ...sessionDeps, lookup: this.#lookup(), witness: this.#witness, closed },
         ),
       (open) => open.options.machinePriceId === machinePriceId,
     );
@@ -114,11 +122,17 @@ export class HiveonAccount implements Account {
         return broken();
       },
       report: (message) => {
-        if (this.#lookupBroken !== undefined) return;
-        this.#lookupBroken = message;
-        this.#deps.log.error({ endpoint: this.endpoint }, message);
-        this.#http.notice({ reason: "LookupFailed", type: "Warning", message });
+        this.#lookupBroken ??= message;
+        this.#tell(this.#lookupBroken);
       },
+      tell: (message) => this.#tell(message),
     };
+  }
+
+  #tell(message: string): void {
+    if (this.#told.has(message)) return;
+    this.#told.add(message);
+    this.#deps.log.error({ endpoint: this.endpoint }, message);
+    this.#http.notice({ reason: "LookupFailed", type: "Warning", message });
   }
 }

@@ -3,7 +3,7 @@ import type { Command } from "../contract.ts";
 import { commonRefusal, refuse, transient, unsupportedCommand, type Refusal } from "../http/admission.ts";
 import type { Names } from "./ids.ts";
 import type { Ledger } from "./ledger.ts";
-import type { SessionDeps } from "./session.ts";
+import type { SessionDeps } from "./parts.ts";
 
 /** The session, as far as it is needed here. */
 export interface AdmissionView {

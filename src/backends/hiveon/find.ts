@@ -7,10 +7,8 @@ import type { FlightHost } from "./flight.ts";
 import type { Ledger, Rental } from "./ledger.ts";
 import type { Look } from "./lookup.ts";
 import { pause } from "../pause.ts";
+import { ABSENT_READS } from "./witness.ts";
 import type { DeploymentStatus } from "./wire.ts";
-
-/** A vendor's "no" counts after so many of them. */
-export const ABSENT_READS = 3;
 
 /** The session, as far as it is needed here. */
 export interface FindHost extends FlightHost {
@@ -44,9 +42,29 @@ export async function lookUp(host: FindHost, account: Ledger): Promise<boolean> 
     if (look.seen === "Unclear") clear = host.doubt(look);
     if (look.seen === "Found") host.note(account, open, look.status);
   }
+  if (clear && !isOwnOperation(host, account)) return false;
   // A process whose records are lost may have begun a rental a moment ago, which is not visible yet.
   const unrecorded = claim.recorded === undefined && claim.operation === undefined && account.rentals.size === 0;
   return clear && (!unrecorded || host.deps.clock.monotonic() - host.openedAt >= host.options.settleMs);
+}
+
+/**
+ * Whether it can be found out what came of the open operation. It was journalled with other credentials than the present ones: where those have shown
+ * nothing of that account, their word that there is no such rental proves nothing.
+ */
+function isOwnOperation(host: FindHost, account: Ledger): boolean {
+  const { operation } = account.claim;
+  if (operation === undefined || operation.madeNothing === true || account.rentals.has(operation.attempt)) return true;
+  const { clock, witness } = host.deps;
+  if (witness.trusts(operation.under)) return true;
+  // Until then it, or another one that proves whose account this is, may still be shown.
+  if (clock.monotonic() - host.openedAt < host.options.settleMs) return false;
+  host.hold(
+    account,
+    `operation ${operation.id} was begun with other credentials, and the present ones have shown none of that account's rentals, so it is not known ` +
+      "whether it began a rental; is the key in the Secret of the same account? Annotation edge.drayage.dev/confirm-not-created confirms that it did not",
+  );
+  return false;
 }
 
 async function lookAtRecorded(
@@ -62,7 +80,10 @@ async function lookAtRecorded(
     host.note(account, attempt, look.status);
     return true;
   }
-  if (!host.isGone(account.externalId(attempt))) return false;
+  const { ended = false, unseen = false } = recorded;
+  const verdict = host.missing(account, { attempt, deploymentId, hasRun: !unseen, isExpected: ended });
+  if (verdict.gone === "Held") host.hold(account, verdict.why);
+  if (verdict.gone !== "Yes") return false;
   const status: DeploymentStatus = {
     deploymentId,
     externalId: account.externalId(attempt),
@@ -73,13 +94,7 @@ async function lookAtRecorded(
     failMessage: "the vendor no longer knows it",
     metadata: {},
   };
-  host.note(
-    account,
-    attempt,
-    account.rentals.get(attempt) === undefined
-      ? status
-      : { ...status, metadata: account.rentals.get(attempt)?.status.metadata ?? {} },
-  );
+  host.record(account, attempt, { ...status, metadata: account.rentals.get(attempt)?.status.metadata ?? {} });
   return true;
 }
 

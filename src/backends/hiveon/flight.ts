@@ -9,7 +9,8 @@ import { isObject, textAt } from "../guards.ts";
 import type { Ledger, Rental } from "./ledger.ts";
 import type { Look } from "./lookup.ts";
 import { pause } from "../pause.ts";
-import type { SessionDeps, SessionOptions } from "./session.ts";
+import type { SessionDeps, SessionOptions } from "./parts.ts";
+import { ABSENT_READS, type Missing, type Verdict } from "./witness.ts";
 import { secretsOf, startBody, START_PATH, STOP_BODY, stopPath, type DeploymentStatus } from "./wire.ts";
 
 /** The session, as far as a flight needs it. */
@@ -20,18 +21,36 @@ export interface FlightHost {
   readonly signal: AbortSignal;
   readonly hurriedMs: number;
   look(id: { deploymentId: string } | { externalId: string }): Promise<Look>;
+  /** The vendor has shown a rental. */
   note(account: Ledger, attempt: number, status: DeploymentStatus): void;
+  /** How a rental stands is known by other means than the vendor's word about it. */
+  record(account: Ledger, attempt: number, status: DeploymentStatus): void;
   /** A rental was found by the vendor's id and not by ours: makes sure that ours works, or nothing more may be begun. */
   verifyLookup(externalId: string, deploymentId: string): void;
-  isGone(externalId: string): boolean;
+  /** The vendor says once more that it does not know a rental. */
+  missing(account: Ledger, rental: Absentee): Verdict;
   noteGone(account: Ledger, rental: Rental): void;
+  /** It cannot be known whether a rental costs: nothing more is begun for its object, and somebody is told. */
+  hold(account: Ledger, why: string): void;
+}
+
+/** A rental that the vendor says it does not know. */
+export type Absentee = Pick<Missing, "deploymentId" | "isExpected" | "hasRun"> & { attempt: number };
+
+/** @param isTaken the vendor has accepted a stop. */
+export function absentee({ claim }: Ledger, { attempt, startedAt, status }: Rental, isTaken = false): Absentee {
+  const { recorded } = claim;
+  const hasEnded = recorded?.attempt === attempt && recorded.ended === true;
+  return {
+    attempt,
+    deploymentId: status.deploymentId,
+    hasRun: startedAt !== undefined,
+    isExpected: isTaken || hasEnded || status.state === "Stopping",
+  };
 }
 
 type Head = { commandId: string; kind: Command["kind"]; externalId?: string };
 type Create = Extract<Command, { kind: "Create" }> & { attempt: number };
-
-/** So many clear "no" over the settle time prove that a start never took effect. */
-const ABSENT_READS = 3;
 
 /** Looks first, begins the rental once, and looks until it is there, or is proven not to be. */
 export async function runCreate(
@@ -77,7 +96,13 @@ export async function runCreate(
       const deploymentId = isObject(verdict.answer.json) ? textAt(verdict.answer.json, "deployment_id") : undefined;
       const status = await appear(host, externalId, deploymentId);
       if (status !== undefined) return succeeded(status);
-      return { ...head, result: "Lost" };
+      if (deploymentId === undefined || host.signal.aborted) return { ...head, result: "Lost" };
+      // Accepted is begun, whatever is shown: it must be neither forgotten nor begun again.
+      host.record(account, attempt, unseen(externalId, deploymentId));
+      host.deps.lookup.tell(
+        `the vendor accepted the start of rental ${deploymentId} and does not show it, so it may cost: ask the vendor; nothing else is begun for its object`,
+      );
+      return { ...head, externalId: deploymentId, result: "Succeeded" };
     }
     case "Ambiguous": {
       host.deps.log.warn(
@@ -93,9 +118,25 @@ export async function runCreate(
   }
 }
 
+/** A rental that was accepted and never shown. */
+function unseen(externalId: string, deploymentId: string): DeploymentStatus {
+  const failMessage = "the vendor accepted the start and does not show the rental";
+  const status = "(never shown)";
+  return {
+    deploymentId,
+    externalId,
+    machineId: undefined,
+    state: "Unknown",
+    status,
+    failCode: undefined,
+    failMessage,
+    metadata: {},
+  };
+}
+
 /**
- * Looks until the rental is there. With the vendor's own id there is no doubt that it is, and this goes on until it shows; without, clear
- * "no"s over the settle time after the start mean that there is none: undefined.
+ * Looks until the rental is there, or clear "no"s, the last one after a time, say that it is not: undefined. That is the settle time; with the vendor's
+ * own id, which leaves no doubt that the rental began, the time that a creation may take.
  */
 async function appear(
   host: FlightHost,
@@ -105,6 +146,8 @@ async function appear(
   const { clock } = host.deps;
   const since = clock.monotonic();
   const stepMs = Math.min(host.hurriedMs, Math.max(1, host.options.settleMs / ABSENT_READS));
+  const { settleMs, createTimeoutMs } = host.options;
+  const patienceMs = deploymentId === undefined ? settleMs : Math.max(settleMs, createTimeoutMs);
   let reads = 0;
   while (!host.signal.aborted) {
     const asked = clock.monotonic();
@@ -115,9 +158,7 @@ async function appear(
     }
     if (look.seen === "Found") return look.status;
     if (look.seen === "Absent") reads += 1;
-    // The last "no" was asked for after the settle time.
-    const late = asked - since >= host.options.settleMs;
-    if (look.seen === "Absent" && late && reads >= ABSENT_READS && deploymentId === undefined) return undefined;
+    if (look.seen === "Absent" && asked - since >= patienceMs && reads >= ABSENT_READS) return undefined;
     await pause(clock, stepMs, host.signal);
   }
   return undefined;
@@ -146,6 +187,8 @@ export async function runStop(host: FlightHost, account: Ledger, rental: Rental,
   /** Without a word from the vendor that it is ending, this long is waited for one. */
   let patienceMs = host.options.commandTimeoutMs;
   let ending = rental.status.state === "Stopping";
+  /** The vendor has said that it stops it. */
+  let wasTaken = false;
   if (!ending) {
     const verdict = judgeWrite(
       await send({ method: "POST", path: stopPath(deploymentId), json: STOP_BODY, write: true, signal: host.signal }),
@@ -157,6 +200,7 @@ export async function runStop(host: FlightHost, account: Ledger, rental: Rental,
       patienceMs = 0;
     }
     if (verdict.verdict === "Ambiguous") patienceMs = Math.min(patienceMs, host.options.settleMs);
+    wasTaken = verdict.verdict === "Done";
   }
   let why = "the stop had no effect";
   while (!host.signal.aborted) {
@@ -172,10 +216,18 @@ export async function runStop(host: FlightHost, account: Ledger, rental: Rental,
           message: `the rental could not be stopped and goes on costing: ${account.clean(look.status.failMessage ?? look.status.status)}`,
         });
       why = `the stop had no effect: the rental is ${look.status.status}`;
-    } else if (look.seen === "Absent" && host.isGone(rental.externalId)) {
-      host.noteGone(account, rental);
-      return { ...head, result: "Succeeded" };
-    } else if (look.seen === "Absent") ending = true;
+    } else if (look.seen === "Absent") {
+      const verdict = host.missing(account, absentee(account, rental, wasTaken));
+      if (verdict.gone === "Yes") {
+        host.noteGone(account, rental);
+        return { ...head, result: "Succeeded" };
+      }
+      if (verdict.gone === "Held") {
+        host.hold(account, verdict.why);
+        return failed({ class: "Transient", message: verdict.why });
+      }
+      ending = true;
+    }
     if (look.seen !== "Unclear" && !ending && asked - since >= patienceMs)
       return failed({ class: "Transient", message: why });
     await pause(clock, host.hurriedMs, host.signal);

@@ -28,6 +28,9 @@ export class Ledger {
   /** Numbers whose start was sent by this process, with the operation: a vendor need not echo our metadata. */
   readonly operations = new Map<number, string>();
 
+  /** Why it cannot be known what costs, where asking again will hardly tell. */
+  held: string | undefined;
+
   /** What the newest rental begun by this process was given in confidence: the vendor's words may repeat it. */
   secrets: readonly string[] = [];
 
@@ -59,7 +62,22 @@ export class Ledger {
       if (before !== undefined && known === undefined) rental.sinceMs = Math.min(nowMs, Date.parse(before) || nowMs);
     }
     this.rentals.set(attempt, rental);
+    this.#prune();
     return !same;
+  }
+
+  /** Of those that have ended only the newest is ever asked about. */
+  #prune(): void {
+    const newest = this.newestEnded()?.attempt;
+    for (const { attempt, status } of this.rentals.values())
+      if (status.state === "Stopped" && attempt !== newest) this.rentals.delete(attempt);
+    for (const attempt of this.operations.keys())
+      if (attempt < (newest ?? 0) && !this.rentals.has(attempt)) this.operations.delete(attempt);
+  }
+
+  /** The credentials with which a rental was recorded, where they are others than the account's. */
+  under(attempt: number): string | undefined {
+    return this.claim.recorded?.attempt === attempt ? this.claim.recorded.under : undefined;
   }
 
   find(deploymentId: string): Rental | undefined {
@@ -127,7 +145,7 @@ const RUN_STATES: Readonly<Record<RentalState, ObservedContainer["state"]>> = {
 };
 
 function errorOf({ state, failCode, failMessage, status }: DeploymentStatus): string | undefined {
-  if (state === "Unknown") return `the vendor says ${status}, which Drayage does not know`;
+  if (state === "Unknown" && failMessage === undefined) return `the vendor says ${status}, which Drayage does not know`;
   if (failMessage === undefined && failCode === undefined)
     return state === "Failed" ? "the vendor gives no reason" : undefined;
   const code = failCode === undefined ? "" : ` (code ${failCode})`;

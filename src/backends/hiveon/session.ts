@@ -12,39 +12,29 @@ import type {
   Dispatch,
   SessionEvent,
 } from "../contract.ts";
+import { Coalescer } from "../http/coalesce.ts";
 import { CommandSlot, type Head } from "../http/command-slot.ts";
 import { Looks } from "../http/looks.ts";
-import type { HttpSessionDeps, HttpSessionTimes } from "../http/sessions.ts";
 import { refusal } from "./admission.ts";
-import { Ledger, type Rental } from "./ledger.ts";
+import { Books } from "./books.ts";
+import type { Ledger, Rental } from "./ledger.ts";
 import { lookByDeploymentId, lookByExternalId, type Look } from "./lookup.ts";
-import { runCreate, runStop, type FlightHost } from "./flight.ts";
-import { ABSENT_READS, lookUp, settled, verifyLookup } from "./find.ts";
-import { pause } from "../pause.ts";
+import { absentee, runCreate, runStop, type Absentee } from "./flight.ts";
+import { settled, verifyLookup } from "./find.ts";
+import { Search, type SearchHost } from "./search.ts";
+import type { SessionDeps, SessionOptions } from "./parts.ts";
+import type { Verdict } from "./witness.ts";
 import { secretsOf, type DeploymentStatus } from "./wire.ts";
-
-export interface SessionOptions extends HttpSessionTimes {
-  readonly targetKey: string;
-  readonly machineId: string;
-  readonly machinePriceId: string;
-  readonly externalIdPath: string | undefined;
-}
-
-export interface SessionDeps extends HttpSessionDeps {
-  /** What our ids are worth: whoever finds that looking by them does not work says so, and nothing more is begun on the account. */
-  readonly lookup: { readonly broken: string | undefined; report(message: string): void };
-  closed(session: HiveonSession): void;
-}
 
 /** A rental on its way is looked at so many times more often, but not more often than this. */
 const HURRY = 6;
 const FASTEST_POLL_MS = 5_000;
 
-export class HiveonSession implements DeviceSession, FlightHost {
+export class HiveonSession implements DeviceSession, SearchHost {
   readonly targetKey: string;
   readonly options: SessionOptions;
   readonly deps: SessionDeps;
-  readonly #accounts = new Map<string, Ledger>();
+  readonly books = new Books();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   readonly #closing = new AbortController();
   /** Monotonic ms: a former process wrote no later than this. */
@@ -52,11 +42,9 @@ export class HiveonSession implements DeviceSession, FlightHost {
   readonly #slot: CommandSlot;
   /** Of the rentals that are known and have not ended. */
   readonly #polls: Looks;
-  /** Since when a deployment that was known is said not to exist: monotonic ms and how often. */
-  readonly #absent = new Map<string, { sinceMs: number; reads: number }>();
+  readonly #search: Search;
+  readonly #hints = new Coalescer();
   #syncCount = 0;
-  #looking = false;
-  #again = false;
   #connection: ConnectionState = "Unknown";
 
   constructor(options: SessionOptions, deps: SessionDeps) {
@@ -74,6 +62,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
       read: () => this.#pollAll(),
       delayMs: () => this.#pollDelayMs(),
     });
+    this.#search = new Search(this);
     this.#connection = deps.account().open ? "Connected" : "Unknown";
   }
 
@@ -82,20 +71,19 @@ export class HiveonSession implements DeviceSession, FlightHost {
   snapshot(of?: Claim): DeviceSnapshot {
     const standing = this.deps.account();
     const account = of === undefined ? undefined : this.#follow(of);
-    const known = account === undefined ? [...this.#accounts.values()] : [account];
+    const known = account === undefined ? [...this.books] : [account];
     const complete = known.every((each) => each.complete);
     const { inFlight } = this.#slot;
-    const message = standing.open
-      ? complete
-        ? undefined
-        : "looking up at the vendor what is rented"
-      : standing.failure.message;
+    const held = standing.open ? known.find((each) => each.held !== undefined)?.held : undefined;
+    const looking = complete ? undefined : (held ?? "looking up at the vendor what is rented");
+    const message = standing.open ? looking : standing.failure.message;
     return {
       connection: this.#connection,
       ...(message !== undefined && { message }),
       synced: standing.open && complete,
       syncCount: this.#syncCount,
-      containers: [...this.#accounts.values()].flatMap((each) => {
+      ...(held !== undefined && { obstacle: held }),
+      containers: [...this.books].flatMap((each) => {
         const ended = each === account ? each.newestEnded() : undefined;
         return [...each.live(), ...(ended === undefined ? [] : [ended])].map((rental) =>
           each.observed(rental, this.options.machineId),
@@ -115,8 +103,8 @@ export class HiveonSession implements DeviceSession, FlightHost {
       closed: this.#closing.signal.aborted,
       busy: this.#slot.isBusy,
       deps: this.deps,
-      ledger: (names) => this.#accounts.get(keyOf(names)),
-      knows: (externalId) => this.#accountOf(externalId) !== undefined,
+      ledger: (names) => this.books.get(names),
+      knows: (externalId) => this.books.find(externalId) !== undefined,
     });
     if (refused !== undefined) {
       this.deps.metrics.command("hiveon", command.kind, "Refused");
@@ -129,11 +117,14 @@ export class HiveonSession implements DeviceSession, FlightHost {
     const { settlements, operation } = this.#slot;
     if (operation === operationId) return "Open";
     if (settlements.isClosed(operationId)) return "Closed";
-    const account = [...this.#accounts.values()].find(({ claim }) => claim.operation?.id === operationId);
+    const account = [...this.books].find(({ claim }) => claim.operation?.id === operationId);
     // Without a number there is nothing to look for: whoever asks has to name the object first.
     const attempt = account?.claim.operation?.attempt;
     if (account === undefined || attempt === undefined) return "Open";
     if (account.rentals.has(attempt) && account.complete) return "Closed";
+    // Not to be found out: looking it up holds it, or has done so.
+    const { madeNothing, under } = account.claim.operation ?? {};
+    if (madeNothing !== true && !this.deps.witness.trusts(under)) return "Open";
     settlements.prove(
       operationId,
       () => this.#isOver(account, attempt),
@@ -145,12 +136,18 @@ export class HiveonSession implements DeviceSession, FlightHost {
   resync(reason: string): void {
     if (this.#closing.signal.aborted) return;
     this.deps.log.debug({ target: this.targetKey, reason }, "everything rented is looked up again");
-    for (const account of this.#accounts.values()) account.complete = false;
-    this.#look();
+    for (const account of this.books) account.complete = false;
+    this.#search.start();
+  }
+
+  forget(of: Pick<Claim, "owner" | "namespace" | "name">): void {
+    const account = this.books.get(of);
+    if (account !== undefined) this.#drop(account);
   }
 
   close(): Promise<void> {
     if (!this.#closing.signal.aborted) {
+      for (const account of this.books) this.#drop(account);
       this.#closing.abort();
       this.#listeners.clear();
       this.#polls.close();
@@ -167,25 +164,27 @@ export class HiveonSession implements DeviceSession, FlightHost {
     const connection: ConnectionState = open ? "Connected" : "Unknown";
     if (this.#connection === connection) return;
     this.#connection = connection;
-    for (const [key, account] of this.#accounts) {
+    for (const account of this.books) {
       account.complete = false;
       // An object that still exists names itself again; what is left of one that is gone would be looked up for ever.
       const idle = !this.#slot.isBusy && !this.#slot.settlements.isProving;
-      if (idle && account.live().length === 0) this.#accounts.delete(key);
+      if (idle && account.live().length === 0) this.#drop(account);
     }
     this.#emit({ type: "Connection", state: connection });
-    if (open) this.#look();
+    if (open) this.#search.start();
   }
 
   /** A webhook says that something happened to one of these ids: a reason to look, never a truth. */
   hinted(ids: readonly string[]): boolean {
-    for (const account of this.#accounts.values())
-      for (const rental of account.rentals.values())
-        if (ids.includes(rental.externalId) || ids.includes(rental.status.deploymentId)) {
-          void this.poll(account, rental);
-          return true;
-        }
-    return false;
+    const found = this.books.findAny(ids);
+    // However many webhooks there are, one look at a time.
+    if (found !== undefined) this.#hints.run(found.rental.externalId, () => this.poll(found.account, found.rental));
+    return found !== undefined;
+  }
+
+  /** Looks at every rental that is known, also if it rests. */
+  pollNow(): void {
+    void this.#polls.now();
   }
 
   // What a flight is carried out with.
@@ -202,7 +201,14 @@ export class HiveonSession implements DeviceSession, FlightHost {
   }
 
   note(account: Ledger, attempt: number, status: DeploymentStatus): void {
-    this.#absent.delete(account.externalId(attempt));
+    const { clock, witness } = this.deps;
+    const isLive = status.state !== "Stopped";
+    witness.shown(account.externalId(attempt), { isLive, under: account.under(attempt) }, clock.monotonic());
+    this.record(account, attempt, status);
+  }
+
+  record(account: Ledger, attempt: number, status: DeploymentStatus): void {
+    account.held = undefined;
     if (!account.note(attempt, status, this.deps.clock.now())) return;
     const { namespace, name } = account.claim;
     this.deps.log.info(
@@ -229,15 +235,23 @@ export class HiveonSession implements DeviceSession, FlightHost {
     return Math.min(FASTEST_POLL_MS, Math.max(1, this.options.pollMs / HURRY));
   }
 
-  /**
-   * Whether a deployment that was known, or was answered for, counts as gone: the vendor has said so several times, over the settle time.
-   */
-  isGone(externalId: string): boolean {
-    const now = this.deps.clock.monotonic();
-    const entry = this.#absent.get(externalId) ?? { sinceMs: now, reads: 0 };
-    entry.reads += 1;
-    this.#absent.set(externalId, entry);
-    return entry.reads >= ABSENT_READS && now - entry.sinceMs >= this.options.settleMs;
+  missing(account: Ledger, { attempt, ...rental }: Absentee): Verdict {
+    const { clock, witness } = this.deps;
+    const externalId = account.externalId(attempt);
+    const under = account.under(attempt);
+    const verdict = witness.missing({ ...rental, externalId, under }, this.options.settleMs, clock.monotonic());
+    if (verdict.gone === "Wait") this.#polls.schedule();
+    return verdict;
+  }
+
+  hold(account: Ledger, why: string): void {
+    const isNews = account.held !== why;
+    account.held = why;
+    account.complete = false;
+    if (!isNews) return;
+    this.deps.lookup.tell(why);
+    this.#emitContainer(account, "");
+    this.#search.start();
   }
 
   /** What is gone costs nothing that anybody could stop. */
@@ -246,7 +260,7 @@ export class HiveonSession implements DeviceSession, FlightHost {
       { target: this.targetKey, deployment: rental.status.deploymentId },
       "the vendor no longer knows this rental: taken for ended",
     );
-    this.note(account, rental.attempt, {
+    this.record(account, rental.attempt, {
       ...rental.status,
       state: "Stopped",
       status: "(unknown to the vendor)",
@@ -263,85 +277,39 @@ export class HiveonSession implements DeviceSession, FlightHost {
 
   #carryOut(command: Command, head: Head): Promise<CommandOutcome> {
     if (command.kind === "Create") {
-      const account = this.#accounts.get(keyOf(command.marker));
+      const account = this.books.get(command.marker);
       if (account === undefined || command.attempt === undefined) throw new Error("not admitted");
       account.operations.set(command.attempt, command.marker.operation);
       account.secrets = secretsOf(command.desired);
       return runCreate(this, account, { ...command, attempt: command.attempt }, head);
     }
     const externalId = "externalId" in command ? command.externalId : "";
-    const found = this.#accountOf(externalId);
+    const found = this.books.find(externalId);
     if (found === undefined) throw new Error("not admitted");
     return runStop(this, found.account, found.rental, { ...head, externalId });
   }
 
-  #accountOf(deploymentId: string): { account: Ledger; rental: Rental } | undefined {
-    for (const account of this.#accounts.values()) {
-      const rental = account.find(deploymentId);
-      if (rental !== undefined) return { account, rental };
-    }
-    return undefined;
+  #drop(account: Ledger): void {
+    const { recorded, operation } = account.claim;
+    const attempts = [recorded?.attempt, operation?.attempt, ...account.rentals.keys()];
+    for (const attempt of attempts) if (attempt !== undefined) this.deps.witness.forget(account.externalId(attempt));
+    this.books.delete(account);
   }
 
   // Looking.
 
   #follow(claim: Claim): Ledger {
-    const key = keyOf(claim);
-    const known = this.#accounts.get(key);
-    if (known !== undefined) {
-      const before = known.claim.recorded?.attempt;
-      known.claim = claim;
-      if (
-        claim.recorded !== undefined &&
-        claim.recorded.attempt !== before &&
-        !known.rentals.has(claim.recorded.attempt)
-      ) {
-        known.complete = false;
-        this.#look();
-      }
-      return known;
-    }
-    const account = new Ledger(claim);
-    this.#accounts.set(key, account);
-    this.#look();
-    return account;
+    const { ledger, isNews } = this.books.follow(claim);
+    if (isNews) this.#search.start();
+    return ledger;
   }
 
-  /** Looks up every object that is not complete, one after another, once at a time. */
-  #look(): void {
-    if (this.#looking) {
-      this.#again = true;
-      return;
-    }
-    this.#looking = true;
-    void this.#lookAll();
+  completed(): void {
+    this.#syncCount += 1;
+    this.#emit({ type: "Synced" });
   }
 
-  async #lookAll(): Promise<void> {
-    let waitMs = this.hurriedMs;
-    do {
-      this.#again = false;
-      let came = false;
-      for (const account of this.#accounts.values()) {
-        if (account.complete || !this.deps.account().open || this.#closing.signal.aborted) continue;
-        if (!(await lookUp(this, account)) || this.#closing.signal.aborted) continue;
-        account.complete = true;
-        came = true;
-      }
-      if (came) {
-        this.#syncCount += 1;
-        this.#emit({ type: "Synced" });
-        waitMs = this.hurriedMs;
-      }
-      const left = [...this.#accounts.values()].some(({ complete }) => !complete);
-      if (left && this.deps.account().open && !this.#closing.signal.aborted) {
-        const settlesInMs = this.openedAt + this.options.settleMs - this.deps.clock.monotonic();
-        await pause(this.deps.clock, settlesInMs > 0 ? Math.min(waitMs, settlesInMs) : waitMs, this.signal);
-        waitMs = Math.min(waitMs * 2, this.options.pollMs);
-        this.#again = true;
-      }
-    } while (this.#again && !this.#closing.signal.aborted);
-    this.#looking = false;
+  rests(): void {
     this.#polls.schedule();
   }
 
@@ -357,10 +325,12 @@ export class HiveonSession implements DeviceSession, FlightHost {
       case "Found":
         this.note(account, rental.attempt, look.status);
         return true;
-      case "Absent":
-        if (!this.isGone(rental.externalId)) return false;
-        this.noteGone(account, rental);
-        return true;
+      case "Absent": {
+        const verdict = this.missing(account, absentee(account, rental));
+        if (verdict.gone === "Held") this.hold(account, verdict.why);
+        if (verdict.gone === "Yes") this.noteGone(account, rental);
+        return verdict.gone === "Yes";
+      }
       case "Unclear":
         return this.doubt(look);
       default:
@@ -378,21 +348,21 @@ export class HiveonSession implements DeviceSession, FlightHost {
   /** What is on its way is polled soon, what rests after the interval. */
   #pollDelayMs(): number | undefined {
     if (!this.deps.account().open) return undefined;
-    const live = [...this.#accounts.values()].flatMap((account) => account.live());
+    const live = this.books.live();
     if (live.length === 0) return undefined;
-    const isMoving = live.some(
-      ({ status, externalId }) =>
-        (status.state !== "Running" && status.state !== "Failed") || this.#absent.has(externalId),
-    );
+    const isMoving = live.some(({ account, rental: { status, externalId } }) => {
+      // What is held is waited for by people.
+      if (account.held !== undefined) return false;
+      return (status.state !== "Running" && status.state !== "Failed") || this.deps.witness.isMissing(externalId);
+    });
     return isMoving ? this.hurriedMs : this.options.pollMs;
   }
 
   async #pollAll(): Promise<boolean> {
-    for (const account of this.#accounts.values())
-      for (const rental of account.live()) {
-        if (this.#closing.signal.aborted || !this.deps.account().open) return false;
-        await this.poll(account, rental);
-      }
+    for (const { account, rental } of this.books.live()) {
+      if (this.#closing.signal.aborted || !this.deps.account().open) return false;
+      await this.poll(account, rental);
+    }
     return true;
   }
 
@@ -412,8 +382,4 @@ export class HiveonSession implements DeviceSession, FlightHost {
   #emit(event: SessionEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-function keyOf({ owner, namespace, name }: { owner: string; namespace: string; name: string }): string {
-  return `${owner}/${namespace}/${name}`;
 }

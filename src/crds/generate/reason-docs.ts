@@ -241,5 +241,7 @@ export const ANNOTATION_DOCS: Record<keyof typeof ANNOTATIONS, string> = {
   reconcileRequestedAt: "A new value makes Drayage look at the device and act at once.",
   retry: "A new value ends a backoff and tries a failed or rolled back spec again.",
   confirmNotCreated: "The id of an operation: confirms that it made nothing, which releases AmbiguousCreate.",
+  confirmEnded:
+    "The vendor's id of a rental: confirms that it has ended, where the vendor does not know it and that proves nothing.",
   forceOrphan: '"true" lets the object go although its container, or its rental, may still exist.',
 };

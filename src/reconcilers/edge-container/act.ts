@@ -117,7 +117,8 @@ function noteRollBack(scope: Scope, { reason, failure }: TrialFailure, memory: C
 
 /** The journal entry, acknowledged, at the very version that the decision was made on. */
 async function journal(scope: Scope, operation: Operation, env: Environment): Promise<void> {
-  scope.operation = operation;
+  const account = scope.target?.identity;
+  scope.operation = account === undefined ? operation : { ...operation, account };
   const type = scope.plan?.step.type;
   if (type === "Restart" || type === "Recreate" || type === "Swap") delete scope.restartRequest;
   const before = scope.object.status;

@@ -47,13 +47,14 @@ export async function reconcileContainer(
   if (object === undefined) {
     env.metrics.rented(key.namespace, key.name, undefined, env.clock.now());
     memories.forget(keyString(key));
+    env.accounts.forgetContainer(env.options.ownerId, key);
     if (turn !== undefined) passTurnOn(turn, env);
     return {};
   }
   const memory = memories.of(keyString(key), object.metadata.uid);
   const scope = newScope(object, memory, env);
   const resolution = resolve(object, env.stores, env.accounts);
-  applyResolution(scope, resolution, env.options.ownerId);
+  applyResolution(scope, resolution, env);
   const device = scope.target?.session.targetKey;
   if (device !== undefined) env.slots.leave(device, keyString(key));
   try {
@@ -136,7 +137,7 @@ function newScope(object: EdgeContainer, memory: ContainerMemory, env: Environme
   };
 }
 
-function applyResolution(scope: Scope, resolution: Resolution, ownerId: string): void {
+function applyResolution(scope: Scope, resolution: Resolution, env: Environment): void {
   switch (resolution.kind) {
     case "Missing":
       scope.acceptance = { accepted: false, kind: "Waiting", reason: resolution.reason, message: resolution.message };
@@ -149,8 +150,11 @@ function applyResolution(scope: Scope, resolution: Resolution, ownerId: string):
       break;
     case "Session": {
       const { planner, session, account, settleMs } = resolution;
-      const claim = claimOf(scope.object, planner, ownerId);
-      scope.target = { planner, session, account, settleMs, snapshot: session.snapshot(claim) };
+      const isRented = planner.rentals !== undefined && resolution.identity !== undefined;
+      const identity = isRented ? env.hashKey.hash(resolution.identity) : undefined;
+      const claim = claimOf(scope.object, planner, env.options.ownerId, identity);
+      const snapshot = session.snapshot(claim);
+      scope.target = { planner, session, account, settleMs, snapshot, ...(identity !== undefined && { identity }) };
       break;
     }
     default:

@@ -3,25 +3,48 @@ import type { ConditionInput } from "../../controller/conditions.ts";
 import { formatTime } from "../../controller/conditions.ts";
 import type { Claim, ObservedContainer, Planner } from "../../backends/contract.ts";
 import type { EdgeContainer, EdgeContainerStatus } from "../../crds/edge-container.ts";
+import { ANNOTATIONS } from "../../crds/group.ts";
 import type { Plan } from "./plan/types.ts";
 import { nameOnDevice } from "./desire.ts";
 import type { Scope } from "./scope.ts";
 
-/** Whose containers or rentals the session is to look up, and what is recorded of them; undefined where it lists all by itself. */
-export function claimOf(object: EdgeContainer, planner: Planner, owner: string): Claim | undefined {
+/**
+ * Whose containers or rentals the session is to look up, and what is recorded of them; undefined where it lists all by itself.
+ *
+ * @param identity Target.identity.
+ */
+export function claimOf(
+  object: EdgeContainer,
+  planner: Planner,
+  owner: string,
+  identity: string | undefined,
+): Claim | undefined {
   if (planner.rentals === undefined && planner.claims !== true) return undefined;
   const { metadata, status } = object;
   const { external, operation, state } = status ?? {};
-  const startedAt = state?.running?.startedAt;
   return {
     owner,
     namespace: metadata.namespace ?? "",
     name: metadata.name,
     ...(external?.attempt !== undefined && {
-      recorded: { externalId: external.id, attempt: external.attempt, ...(startedAt !== undefined && { startedAt }) },
+      recorded: {
+        externalId: external.id,
+        attempt: external.attempt,
+        ...(state?.running?.startedAt !== undefined && { startedAt: state.running.startedAt }),
+        ...(hasEnded(object, external) && { ended: true }),
+        ...(state?.waiting?.reason === "Unknown" && { unseen: true }),
+        ...otherThan(identity, external.account),
+      },
     }),
     ...(operation !== undefined &&
-      operation.type !== "Restart" && { operation: { id: operation.id, attempt: operation.attempt } }),
+      operation.type !== "Restart" && {
+        operation: {
+          id: operation.id,
+          attempt: operation.attempt,
+          ...(metadata.annotations?.[ANNOTATIONS.confirmNotCreated] === operation.id && { madeNothing: true }),
+          ...otherThan(identity, operation.account),
+        },
+      }),
     ...(planner.claims === true && {
       containerName: nameOnDevice(object, planner, owner),
       ...(external !== undefined && object.spec.managementPolicy !== "Observe" && { recordedId: external.id }),
@@ -29,6 +52,19 @@ export function claimOf(object: EdgeContainer, planner: Planner, owner: string):
         object.spec.image !== undefined && { watchedImage: object.spec.image }),
     }),
   };
+}
+
+/** The rental was seen to have ended, or somebody says so who has asked the vendor. */
+function hasEnded({ metadata, status }: EdgeContainer, external: { id: string; attempt?: number }): boolean {
+  if (status?.rentedSince === undefined || metadata.annotations?.[ANNOTATIONS.confirmEnded] === external.id)
+    return true;
+  // Another one is only ever begun after it.
+  const { operation } = status;
+  return operation !== undefined && operation.type !== "Restart" && operation.attempt > (external.attempt ?? 0);
+}
+
+function otherThan(identity: string | undefined, recorded: string | undefined): { under?: string } {
+  return recorded === undefined || recorded === identity ? {} : { under: recorded };
 }
 
 /** True while something is, or may be, rented for the object: then it must not be forgotten, whatever the device's grace. */

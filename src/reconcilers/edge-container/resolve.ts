@@ -26,6 +26,8 @@ export type Resolution =
       session: DeviceSession;
       account: AccountStatus;
       settleMs: number;
+      /** Accounts.identity. */
+      identity: string | undefined;
     };
 
 /** Follows the references. Synchronous: everything is in the caches or open already. */
@@ -75,5 +77,6 @@ export function resolve(object: EdgeContainer, stores: Stores, accounts: Account
     const message = ready?.status === "False" ? ready.message : `EdgeBackend ${key.name} is not connected yet`;
     return { kind: "Unconnected", device, backend, planner, message };
   }
-  return { kind: "Session", device, backend, planner, session, account: account.status(), settleMs };
+  const identity = accounts.identity(backend.metadata.uid);
+  return { kind: "Session", device, backend, planner, session, account: account.status(), settleMs, identity };
 }

@@ -34,6 +34,8 @@ export interface Target {
   account: AccountStatus;
   /** Backend.settleMs. */
   settleMs: number;
+  /** Keyed hash of whose account this is, where containers cost money. */
+  identity?: string;
 }
 
 /** One pass. */

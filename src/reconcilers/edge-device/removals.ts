@@ -80,6 +80,8 @@ export async function workOffRemovals(
   }
   if (done.size > 0) {
     await dropPendingRemovals(env, key, done);
+    for (const { uid, namespace, name } of pending)
+      if (done.has(uid)) target.session.forget?.({ owner: env.options.ownerId, namespace, name });
     log.info({ removals: done.size }, "pending removals done");
     return done.size < pending.length ? 0 : undefined;
   }

@@ -42,7 +42,14 @@ const reason = z.strictObject({ code: z.int(), message: z.string() });
 const actions: Readonly<Record<string, Action<HiveonSimulator>>> = {
   ...commonActions(rule),
   quirks: action(quirks, (vendor, body) => Object.assign(vendor.quirks, body)),
-  "api-key": action(z.strictObject({ key: z.string().min(1) }), (vendor, { key }) => vendor.setApiKey(key)),
+  "api-key": action(
+    z.strictObject({ key: z.string().min(1), account: z.string().min(1).exactOptional() }),
+    (vendor, { key, account }) => vendor.setApiKey(key, account),
+  ),
+  lose: action(
+    z.strictObject({ deploymentId: z.string(), lost: z.boolean().exactOptional() }),
+    (vendor, { deploymentId, lost }) => vendor.platform.lose(deploymentId, lost),
+  ),
   fail: action(z.strictObject({ deploymentId: z.string(), reason: reason.exactOptional() }), (vendor, body) =>
     vendor.platform.fail(body.deploymentId, body.reason),
   ),

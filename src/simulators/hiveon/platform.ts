@@ -23,6 +23,7 @@ interface FailReason {
 }
 
 interface Terms {
+  account: string;
   readonly deploymentId: string;
   readonly externalId: string;
   readonly machineId: string;
@@ -41,6 +42,10 @@ class Deployment implements Rental {
   readonly startedMs: number;
   endedMs: number | undefined;
   stoppedMs: number | undefined;
+  /** No id leads to it, and it goes on as it is. */
+  lost = false;
+  /** Whose key began it. */
+  readonly account: string;
   readonly deploymentId: string;
   readonly externalId: string;
   readonly machineId: string;
@@ -51,6 +56,7 @@ class Deployment implements Rental {
   readonly #clock: Clock;
 
   constructor(terms: Terms, clock: Clock) {
+    this.account = terms.account;
     this.deploymentId = terms.deploymentId;
     this.externalId = terms.externalId;
     this.machineId = terms.machineId;
@@ -85,6 +91,8 @@ interface Machine {
 
 export class Platform {
   readonly quirks: Quirks;
+  /** The customer whose key is used now: each sees its own deployments only. */
+  account = "first";
   readonly #clock: Clock;
   readonly #machines = new Map<string, Machine>();
   readonly #deployments = new Map<string, Deployment>();
@@ -120,8 +128,7 @@ export class Platform {
     const machine = this.#machines.get(String(body["machine_id"]));
     if (machine === undefined) return { status: 404, error: "machine not found" };
     const externalId = typeof body["external_deployment_id"] === "string" ? body["external_deployment_id"] : "";
-    const known =
-      externalId === "" ? undefined : [...this.#deployments.values()].find((each) => each.externalId === externalId);
+    const known = externalId === "" ? undefined : this.#own().find((each) => each.externalId === externalId);
     if (known !== undefined && this.quirks.duplicates === "refuse")
       return { status: 409, error: "a deployment with this external_deployment_id exists" };
     if (known !== undefined && this.quirks.duplicates === "same")
@@ -134,7 +141,7 @@ export class Platform {
   }
 
   stop(deploymentId: string): Answer {
-    const deployment = this.#deployments.get(deploymentId);
+    const deployment = this.#own().find((each) => each.deploymentId === deploymentId);
     if (deployment === undefined) return { status: 404, error: "deployment not found" };
     deployment.stops += 1;
     if (deployment.status === "STATUS_STOPPED" && this.quirks.stopTwice !== 200)
@@ -148,7 +155,7 @@ export class Platform {
 
   /** @param by which kinds of id the route knows. */
   look(id: string, by: { own: boolean; external: boolean }): Answer {
-    const visible = [...this.#deployments.values()].filter((each) => this.#isVisible(each));
+    const visible = this.#own().filter((each) => this.#isVisible(each));
     const found =
       (by.own ? visible.find((each) => each.deploymentId === id) : undefined) ??
       // Of several under one id the newest, as a database that was asked for one of them might say.
@@ -177,6 +184,11 @@ export class Platform {
     deployment.failReason = reason;
     this.#move(deployment, "STATUS_FAILED");
     if (this.quirks.releaseAfterFailed) this.#release(deployment);
+  }
+
+  /** The platform loses track of a rental: no id leads to it any more, and it goes on costing; or finds it again. */
+  lose(deploymentId: string, lost = true): void {
+    this.#of(deploymentId).lost = lost;
   }
 
   /** The platform ends a rental by itself. */
@@ -229,6 +241,7 @@ export class Platform {
     this.#moments += 1;
     const deployment = new Deployment(
       {
+        account: this.account,
         // The vendor's own sample is no UUID: a client must not take it for one.
         deploymentId: this.#newId().replaceAll(/[ab]/g, "k"),
         externalId,
@@ -280,6 +293,10 @@ export class Platform {
 
   #rentedOn(machine: Machine): number {
     return this.rentals().filter((each) => each.machineId === machine.id && each.rented).length;
+  }
+
+  #own(): Deployment[] {
+    return [...this.#deployments.values()].filter(({ account, lost }) => account === this.account && !lost);
   }
 
   #isVisible({ startedMs, stoppedMs }: Deployment): boolean {

@@ -21,7 +21,8 @@ export interface HiveonSimulator {
   requests(): readonly SeenRequest[];
   /** How the key is taken: `ok`, or refused with 401 or 403 whatever it is. */
   authorize(how: "ok" | 401 | 403): void;
-  setApiKey(key: string): void;
+  /** The only key that is taken from now on, and whose it is. Default: the same customer's as before. */
+  setApiKey(key: string, account?: string): void;
   /** Puts a rule in force; of several that match, the oldest acts. @returns how often it has struck. */
   fault(rule: Rule): { hits(): number; remove(): void };
   clearFaults(): void;
@@ -114,8 +115,9 @@ export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulat
     authorize: (how) => {
       authorization = how;
     },
-    setApiKey: (key) => {
+    setApiKey: (key, account = platform.account) => {
       apiKey = key;
+      platform.account = account;
     },
     fault: (rule) => rules.add(rule),
     clearFaults: () => rules.clear(),

@@ -25,6 +25,13 @@ const books = (name: string) => rentalsOf(vendor.simulator, name);
 const rented = (name: string) => books(name).filter((each) => each.rented);
 const reRent = (value: string) => ({ backendOptions: { hiveon: { reRent: value } } }) as Partial<EdgeContainerSpec>;
 
+async function eventsOf(reason: string): Promise<{ reason: string }[]> {
+  const { body } = await world.admin.get<{ items: { reason: string }[] }>(
+    `/apis/events.k8s.io/v1/namespaces/${world.namespace}/events`,
+  );
+  return body.items.filter((each) => each.reason === reason);
+}
+
 /** The money rules, whatever happened before. */
 function expectOnce(name: string, count: number): void {
   expect(mostAtOnce(books(name))).toBeLessThanOrEqual(1);
@@ -230,6 +237,47 @@ describe("credentials", () => {
       await world.condition(`web-${i}`, "Ready", "True");
       expectOnce(`web-${i}`, 1);
     }
+  });
+});
+
+describe("the key of another account", () => {
+  const rotate = (key: string) =>
+    world.admin.patch(`/api/v1/namespaces/${world.namespace}/secrets/hiveon`, { stringData: { apiKey: key } });
+  const readyOf = async (name: string) => conditionOf(await world.getContainer(name), "Ready");
+
+  test("ends nothing and begins nothing: what is rented is said to be in doubt, also by another process, until the right key is back", async () => {
+    const first = world.operator("--leader-elect=false");
+    for (const name of ["web", "kept"]) await rent(name, reRent("Always"));
+    for (const name of ["web", "kept"]) await world.condition(name, "Ready", "True");
+    const before = (await world.getContainer("web"))?.status;
+    expect(before?.external?.account).toMatch(/^[0-9a-f]{8}:[0-9a-f]{32}$/);
+    vendor.simulator.setApiKey("their-key", "another");
+    await rotate("their-key");
+    const inDoubt = async (name: string) => (await readyOf(name))?.message.includes("same account") === true;
+    await world.until(async () => (await inDoubt("web")) && (await inDoubt("kept")), "the doubt");
+    first.kill("SIGKILL");
+    await first.exit;
+    world.operator("--leader-elect=false");
+    await world.delete("edgecontainers", "kept");
+    await world.until(async () => {
+      const { message = "" } = conditionOf(await world.getContainer("kept"), "Ready") ?? {};
+      return message.includes("same account") && message.includes("force-orphan");
+    }, "a deletion that waits");
+    expect(await readyOf("web")).toMatchObject({ status: "Unknown" });
+    const object = await world.getContainer("web");
+    expect(conditionOf(object, "LeaseActive")).toMatchObject({ status: "True" });
+    expect(object?.status).toMatchObject({ rentedSince: before?.rentedSince, external: before?.external });
+    await world.until(async () => (await eventsOf("LookupFailed")).length > 0, "the event");
+    expect(vendor.simulator.rentals()).toHaveLength(2);
+    vendor.simulator.setApiKey("rotated-key", "first");
+    await rotate("rotated-key");
+    await world.condition("web", "Ready", "True", "Running");
+    await world.gone("edgecontainers", "kept");
+    expect(rented("web")).toHaveLength(1);
+    expect(rented("kept")).toEqual([]);
+    expect(vendor.simulator.rentals()).toHaveLength(2);
+    const { account } = (await world.getContainer("web"))?.status?.external ?? {};
+    expect(account).not.toBe(before?.external?.account);
   });
 });
 
