@@ -51,6 +51,7 @@ test("group, names, annotations and finalizer are the frozen ones", () => {
     "edge.drayage.dev/reconcile-requested-at",
     "edge.drayage.dev/retry",
     "edge.drayage.dev/confirm-not-created",
+    "edge.drayage.dev/confirm-ended",
     "edge.drayage.dev/force-orphan",
   ]);
   expect(Object.values(KINDS).map(({ kind, plural, shortName }) => [kind, plural, shortName])).toEqual([
