@@ -25,6 +25,9 @@ export const FINALIZER = `${GROUP}/finalizer` as const;
 /** On the objects that an EdgeStack makes: its name. */
 export const STACK_LABEL = `${GROUP}/stack` as const;
 
+/** On an EdgeRegistry that Drayage has made for imagePullSecrets; "true". */
+export const PULL_SECRET_LABEL = `${GROUP}/pull-secret` as const;
+
 /** Annotations with which a user asks for something. The first three are acted on once per new value (status.lastHandled). */
 export const ANNOTATIONS = {
   /** Restarts the container. */

@@ -12,6 +12,7 @@ import type { StoreEvent } from "../kube/store.ts";
 import type { KubeObject, ObjectKey } from "../kube/types.ts";
 import { backendKeyOf } from "./allowed-namespaces.ts";
 import type { Memories } from "./edge-container/memory.ts";
+import { isPullRegistry } from "./edge-registry/pull-secrets.ts";
 import { stackOwnerOf } from "./edge-stack/child.ts";
 import type { Environment, Wake } from "./environment.ts";
 import {
@@ -21,6 +22,7 @@ import {
   BY_REFERENCE,
   BY_REGISTRY,
   BY_TARGET,
+  referenceKey,
   targetIndexKey,
   type Stores,
 } from "./stores.ts";
@@ -136,8 +138,23 @@ export class Wiring {
     });
     enqueueFrom(registries, controllers.container, {
       predicate: (event) => isNews(event) || hasMoved(event),
-      mapTo: (registry) => containers.byIndex(BY_REGISTRY, keyString(keyOf(registry))).map(keyOf),
+      mapTo: (registry) => [
+        ...containers.byIndex(BY_REGISTRY, keyString(keyOf(registry))).map(keyOf),
+        ...(isPullRegistry(registry) ? containers.byIndex(BY_REFERENCE, secretKeyOf(registry)).map(keyOf) : []),
+      ],
       reason: "registry changed",
+    });
+    // One that was made for pull secrets goes with the last container that needs it.
+    enqueueFrom(containers, controllers.registry, {
+      predicate: isNews,
+      mapTo: ({ metadata, spec }) =>
+        (spec.imagePullSecrets ?? []).flatMap(({ name }) =>
+          registries
+            .byIndex(BY_REFERENCE, referenceKey("Secret", metadata.namespace ?? "", name))
+            .filter(isPullRegistry)
+            .map(keyOf),
+        ),
+      reason: "container changed",
     });
     // A backend that is to go waits for the logins on it.
     enqueueFrom(registries, controllers.backend, {
@@ -289,6 +306,10 @@ function hasMoved(event: StoreEvent<EdgeRegistry>): boolean {
     return JSON.stringify([ready?.status, ready?.reason, status?.projects ?? []]);
   };
   return shown(event.object) !== shown(event.old);
+}
+
+function secretKeyOf({ metadata, spec }: EdgeRegistry): string {
+  return referenceKey("Secret", metadata.namespace ?? "", spec.credentialsSecretRef.name);
 }
 
 function backendsOf({ status }: EdgeRegistry): ObjectKey[] {

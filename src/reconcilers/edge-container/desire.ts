@@ -83,8 +83,12 @@ async function resolveExtra(
     if (!script.ok) return script;
     if (script.text !== undefined) values.startupScript = script.text;
   }
+  if (scope.settings.policy.managementPolicy === "Observe") return { ok: true, values };
   const login = await resolveLogin(spec, namespace, where, env);
-  if (!login.ok) return login;
+  if (!login.ok) {
+    if (login.make !== undefined) scope.pullLogin = login.make;
+    return login;
+  }
   if (login.auth !== undefined) values.registryAuth = login.auth;
   return { ok: true, values };
 }

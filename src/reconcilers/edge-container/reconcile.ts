@@ -9,6 +9,7 @@ import type { EdgeContainer } from "../../crds/edge-container.ts";
 import { keyOf, keyString } from "../../kube/resource.ts";
 import type { Condition, ObjectKey } from "../../kube/types.ts";
 import type { Environment } from "../environment.ts";
+import { makePullRegistry } from "../edge-registry/pull-secrets.ts";
 import { addFinalizer } from "../finalizer.ts";
 import { busyShowsInMs } from "../connection.ts";
 import { silenceMs } from "../silence.ts";
@@ -77,6 +78,7 @@ async function reconcilePresent(
   context: ReconcileContext,
 ): Promise<number | undefined> {
   if (resolution.kind === "Session" || resolution.kind === "Unconnected") await desire(scope, resolution, env);
+  if (scope.pullLogin !== undefined && scope.suspendedBy === undefined) await makePullRegistry(scope.pullLogin, env);
   const { target } = scope;
   if (target !== undefined && reconcileAsked(scope.object)) target.session.resync("asked for by annotation");
   const silentMs = undecidedMs(scope, resolution, env);

@@ -4,7 +4,8 @@
  * list. What is named and missing is a wait, whether it would be used or not.
  *
  * Where the vendor keeps logins itself (Planner.keepsRegistries) none goes with the container: it waits until its EdgeRegistry's login stands in
- * the project.
+ * the project. There one login serves a whole host: an EdgeRegistry that fits comes before all pull secrets, and the pull secret that counts gets
+ * an EdgeRegistry of its own (edge-registry/pull-secrets.ts).
  */
 import type { Planner, RegistryAuth } from "../../backends/contract.ts";
 import type { EdgeBackend } from "../../crds/edge-backend.ts";
@@ -13,6 +14,7 @@ import type { EdgeDevice } from "../../crds/edge-device.ts";
 import type { EdgeRegistry, RegistryProject } from "../../crds/edge-registry.ts";
 import { NotText } from "../references.ts";
 import type { Environment } from "../environment.ts";
+import { hostOfImage, pullRegistryName, type PullLogin } from "../edge-registry/pull-secrets.ts";
 import { authFor, DOCKER_CONFIG_KEY, loginFrom, matchLength } from "./registry-auth.ts";
 import { missing, missingKey, notText, type ReferenceProblem, type Unresolved } from "./values.ts";
 
@@ -23,7 +25,15 @@ export interface Whereabouts {
   planner: Planner;
 }
 
-type Found = { ok: true; auth?: RegistryAuth } | Unresolved;
+/** `make`: the EdgeRegistry that is missing is Drayage's to make. */
+type Found = { ok: true; auth?: RegistryAuth } | (Unresolved & { make?: PullLogin });
+
+/** A login out of spec.imagePullSecrets. */
+interface PullEntry {
+  auth: RegistryAuth;
+  length: number;
+  secret: string;
+}
 
 /** The login that goes with the container, if one does; or what it waits for. Rejects only if the API server cannot be asked. */
 export async function resolveLogin(
@@ -49,7 +59,11 @@ export async function resolveLogin(
     const length = matchLength(registry.spec.host, image);
     if (length !== undefined && (best === undefined || length > best.length)) best = { registry, length };
   }
-  return inline ? inlineLogin(spec, namespace, best, env) : waitForProject(best?.registry, where);
+  if (inline) return inlineLogin(spec, namespace, best, env);
+  if (best !== undefined) return waitForProject(best.registry, where);
+  const pull = await pullEntry(spec, namespace, env);
+  if (!pull.ok) return pull;
+  return pull.entry === undefined ? { ok: true } : waitForPull(pull.entry.secret, image, namespace, where, env);
 }
 
 /** Whether an EdgeRegistry lets a backend have its login. */
@@ -88,6 +102,20 @@ async function inlineLogin(
     if (!login.ok) return unready(login.problem.reason, `Secret ${namespace}/${name} ${login.problem.message}`);
     best = { auth: login.auth, length: chosen.length };
   }
+  const pull = await pullEntry(spec, namespace, env);
+  if (!pull.ok) return pull;
+  if (pull.entry !== undefined && (best === undefined || pull.entry.length > best.length)) best = pull.entry;
+  return { ok: true, ...(best !== undefined && { auth: best.auth }) };
+}
+
+/** The entry of spec.imagePullSecrets that fits the image best. */
+async function pullEntry(
+  spec: EdgeContainerSpec,
+  namespace: string,
+  env: Pick<Environment, "references">,
+): Promise<{ ok: true; entry?: PullEntry } | Unresolved> {
+  const image = spec.image ?? "";
+  let best: PullEntry | undefined;
   for (const { name } of spec.imagePullSecrets ?? []) {
     const data = await env.references.get("Secret", { namespace, name });
     if (data === undefined) return missing("Secret", namespace, name);
@@ -95,16 +123,34 @@ async function inlineLogin(
     if (config === undefined) return missingKey("Secret", namespace, name, DOCKER_CONFIG_KEY, data);
     if (config instanceof NotText) return notText(namespace, name, DOCKER_CONFIG_KEY);
     try {
-      const auth = authFor(spec.image ?? "", config);
-      const length = auth === undefined ? undefined : matchLength(auth.server, spec.image ?? "");
+      const auth = authFor(image, config);
+      const length = auth === undefined ? undefined : matchLength(auth.server, image);
       if (auth !== undefined && length !== undefined && (best === undefined || length > best.length))
-        best = { auth, length };
+        best = { auth, length, secret: name };
     } catch {
       // The parser's own words may quote the Secret.
       return unready("SecretMalformed", `Secret ${namespace}/${name}: key "${DOCKER_CONFIG_KEY}" is no JSON`);
     }
   }
-  return { ok: true, ...(best !== undefined && { auth: best.auth }) };
+  return { ok: true, ...(best !== undefined && { entry: best }) };
+}
+
+function waitForPull(
+  secret: string,
+  image: string,
+  namespace: string,
+  where: Whereabouts,
+  env: Pick<Environment, "stores">,
+): Found {
+  const { metadata } = where.backend;
+  const backend = { namespace: metadata.namespace ?? "", name: metadata.name };
+  const login: PullLogin = { namespace, secret, host: hostOfImage(image), backend };
+  const name = pullRegistryName(login);
+  const registry = env.stores.registries.get({ namespace, name });
+  if (registry !== undefined && registry.metadata.deletionTimestamp === undefined)
+    return waitForProject(registry, where);
+  const message = `the login of Secret ${namespace}/${secret} does not stand in the project yet: EdgeRegistry ${name} is made for it`;
+  return { ...unready("RegistryNotReady", message), ...(registry === undefined && { make: login }) };
 }
 
 function waitForProject(registry: EdgeRegistry | undefined, { backend, device }: Whereabouts): Found {

@@ -13,6 +13,7 @@ import type {
 } from "../../backends/contract.ts";
 import type { BackendFailure } from "../../backends/errors.ts";
 import type { EdgeContainer, EdgeContainerStatus, Operation } from "../../crds/edge-container.ts";
+import type { PullLogin } from "../edge-registry/pull-secrets.ts";
 import type { Backoff } from "./failures.ts";
 import type { Plan } from "./plan/types.ts";
 import type { RunAccount } from "./runs.ts";
@@ -74,6 +75,8 @@ export interface Scope {
   /** How far the device is with this object's own command, where it tells. */
   progress?: NonNullable<InFlight["progress"]>;
   deletion?: { message: string };
+  /** The login for which an EdgeRegistry is to be made. */
+  pullLogin?: PullLogin;
   restartRequest?: string;
 }
 

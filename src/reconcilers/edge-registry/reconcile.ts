@@ -18,6 +18,7 @@ import { loginFrom } from "../edge-container/registry-auth.ts";
 import type { Environment } from "../environment.ts";
 import { EVENT_REASONS } from "../event-reasons.ts";
 import { addFinalizer, hasFinalizer, removeFinalizer } from "../finalizer.ts";
+import { deleteUnneeded } from "./pull-secrets.ts";
 import { afterStep, newEntry, planProject, type ProjectPlan, type ProjectStep } from "./plan.ts";
 import { standings, type BackendStanding } from "./standing.ts";
 import { computeRegistryStatus, type RegistryFindings } from "./status.ts";
@@ -38,6 +39,7 @@ export async function reconcileRegistry(key: ObjectKey, context: ReconcileContex
   const leaving = object.metadata.deletionTimestamp !== undefined;
   if (leaving && !hasFinalizer(object)) return {};
   if (leaving && (await letGo(object, context, env))) return {};
+  if (!leaving && (await deleteUnneeded(object, env))) return {};
   const backends = leaving ? [] : standings(object, env);
   if (isUndecided(object, backends, env)) return {};
   const login = leaving ? undefined : await loginOf(object, env);

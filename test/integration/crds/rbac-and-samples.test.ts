@@ -63,6 +63,8 @@ describe("the operator may", () => {
     ["patch", EDGE, "edgestacks", { ...anywhere, subresource: "status" }],
     ["patch", EDGE, "edgedevices", { ...anywhere, subresource: "status" }],
     ["patch", EDGE, "edgeregistries", anywhere],
+    ["create", EDGE, "edgeregistries", anywhere],
+    ["delete", EDGE, "edgeregistries", anywhere],
     ["patch", EDGE, "edgeregistries", { ...anywhere, subresource: "status" }],
     ["watch", CRDS, "customresourcedefinitions", { name: "edgeregistries.edge.drayage.dev" }],
     ["update", EDGE, "edgebackends", { ...anywhere, subresource: "finalizers" }],
