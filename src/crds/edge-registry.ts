@@ -78,6 +78,9 @@ const project = object("The login in one project of a backend that keeps them pe
   hash: text("Keyed hash of the login that was given to the vendor last.", { max: 128 }).exactOptional(),
   openSince: time("Since when something is asked for whose outcome has not been seen yet.").exactOptional(),
   failures: int("Failures in a row.", 0).exactOptional(),
+  refusedHash: text("Keyed hash of the login with which it failed last; another one is tried at once.", {
+    max: 128,
+  }).exactOptional(),
   nextRetryTime: time("When it is tried again.").exactOptional(),
   message: text("What there is to say.", { min: 0, max: 1024 }).exactOptional(),
 });

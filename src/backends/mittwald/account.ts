@@ -15,6 +15,7 @@ import { HttpAccount, targetKeyOf } from "../http/account.ts";
 import { restMs } from "./answers.ts";
 import { MittwaldClient } from "./client.ts";
 import { Project } from "./project.ts";
+import { MittwaldRegistries } from "./registries.ts";
 import { MittwaldSession } from "./session.ts";
 
 /** The vendor publishes no number; what it allows comes with each answer. */
@@ -27,6 +28,7 @@ type MittwaldSpec = NonNullable<EdgeBackendSpec["mittwald"]>;
 
 export class MittwaldAccount implements Account {
   readonly #http: HttpAccount<MittwaldSession>;
+  readonly registries: MittwaldRegistries;
   readonly #client: MittwaldClient;
   readonly #projects = new Map<string, Project>();
 
@@ -62,6 +64,7 @@ export class MittwaldAccount implements Account {
       secrets: [token],
       malformed: (kind) => deps.metrics.malformed("mittwald", kind),
     });
+    this.registries = new MittwaldRegistries(this.#client, clock);
   }
 
   get endpoint(): string {

@@ -42,16 +42,6 @@ function refused(spec: Spec): FieldProblem[] {
       "mittwald pulls an image when it has none: use IfNotPresent or Always, or leave it out",
     ],
     [
-      (spec.imagePullSecrets?.length ?? 0) > 0,
-      "imagePullSecrets",
-      "mittwald takes credentials per project: add them to the project's registries in mStudio",
-    ],
-    [
-      (spec.registryRefs?.length ?? 0) > 0,
-      "registryRefs",
-      "mittwald takes credentials per project: add them to the project's registries in mStudio",
-    ],
-    [
       resources?.reservations !== undefined,
       "resources.reservations",
       "mittwald reserves nothing: leave reservations out",

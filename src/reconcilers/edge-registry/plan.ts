@@ -67,7 +67,7 @@ export function newEntry(backend: { namespace: string; name: string }, projectId
 export function planProject(facts: ProjectFacts): ProjectPlan {
   const { entry, listing, nowMs, wanted } = facts;
   const retryAtMs = entry.nextRetryTime === undefined ? undefined : Date.parse(entry.nextRetryTime);
-  if (retryAtMs !== undefined && retryAtMs > nowMs) return { entry, lookAtMs: retryAtMs };
+  if (retryAtMs !== undefined && retryAtMs > nowMs && !isOvertaken(facts)) return { entry, lookAtMs: retryAtMs };
   if (!listing.ok) return unlisted(facts, listing.failure);
   const { registries, stale } = listing;
   const candidates = registries.filter(({ host }) => host.toLowerCase() === facts.host.toLowerCase());
@@ -79,6 +79,12 @@ export function planProject(facts: ProjectFacts): ProjectPlan {
   const [other] = candidates;
   if (other !== undefined) return planForeign(facts, other, stale);
   return planAbsent(facts, stale);
+}
+
+/** The pause was for something that is not wanted any more. */
+function isOvertaken({ entry, wanted, login }: ProjectFacts): boolean {
+  if (!wanted) return entry.state !== "Removing";
+  return entry.refusedHash !== undefined && login !== undefined && login.hash !== entry.refusedHash;
 }
 
 function planOwn(facts: ProjectFacts, mine: ObservedRegistry, stale: boolean): ProjectPlan {
@@ -217,8 +223,9 @@ export function afterStep(
     }
     case "Failed": {
       const { message } = outcome.failure;
-      const after = gives ? untouched(entry) : entry;
-      return delayed({ ...after, state: gives ? "Failed" : "Removing", message }, outcome.failure, nowMs);
+      if (!gives) return delayed({ ...entry, state: "Removing", message }, outcome.failure, nowMs);
+      const refused = login !== undefined && { refusedHash: login.hash };
+      return delayed({ ...untouched(entry), ...refused, state: "Failed", message }, outcome.failure, nowMs);
     }
     default:
       return outcome satisfies never;
@@ -258,7 +265,7 @@ function isOurs(marker: RegistryMarker, facts: ProjectFacts): boolean {
 
 /** What does not outlive its cause is left out: messages, and an open creation. Failures in a row count until something succeeds. */
 function bare(entry: RegistryProject): RegistryProject {
-  const { nextRetryTime: _next, message: _message, openSince: _since, ...rest } = entry;
+  const { nextRetryTime: _next, refusedHash: _refused, message: _message, openSince: _since, ...rest } = entry;
   return rest;
 }
 

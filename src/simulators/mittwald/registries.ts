@@ -60,6 +60,11 @@ export class Registries {
     return this.#all.has(id);
   }
 
+  /** Of a project, as they are, not as they are seen. */
+  of(projectId: string): readonly RegistryBody[] {
+    return [...this.#all.values()].filter((registry) => registry.projectId === projectId).map(bodyOf);
+  }
+
   /** What is stored for a host in a project. */
   login(projectId: string, host: string): Login | undefined {
     for (const { projectId: project, uri, login } of this.#all.values())

@@ -426,6 +426,27 @@ describe("failures", () => {
     expect(limited.lookAtMs).toBe(400_000);
   });
 
+  test("of one login do not hold up another one, nor the removal", () => {
+    const login = { hash: "h:wrong", username: "user" };
+    const failure = { class: "Transient", message: "no" } as const;
+    const refused = afterStep({ ...entry }, { type: "Create" }, { result: "Failed", failure }, login, 0).entry;
+    if (refused === undefined) throw new Error("no entry");
+    const facts: ProjectFacts = {
+      entry: refused,
+      wanted: true,
+      host: "r.example",
+      marker: OURS,
+      login,
+      listing: { ok: true, stale: false, registries: [] },
+      nowMs: 1_000,
+      settleMs: SETTLE_MS,
+      leaderSinceMs: 0,
+    };
+    expect(planProject(facts).step).toBeUndefined();
+    expect(planProject({ ...facts, login: { ...login, hash: "h:right" } }).step).toEqual({ type: "Create" });
+    expect(planProject({ ...facts, wanted: false }).entry).toBeUndefined();
+  });
+
   test("of a listing leave what stands as it is, and are said where nothing stands yet", () => {
     const listing: RegistryListing = { ok: false, failure: { class: "Transient", message: "gateway" } };
     const facts = {
