@@ -12,6 +12,8 @@ export interface KillScenario {
   name: string;
   /** The vendor's requests that count as writes of this change. */
   vendorWrites: RequestMatch;
+  /** Writes that no run of this change can do without, to both sides together; others come only where something takes long. */
+  leastWrites: number;
   /** Brings the object into the state before; undisturbed. */
   before(name: string): Promise<void>;
   /** What the user does. */
@@ -48,7 +50,7 @@ export async function isReady(world: World, name: string): Promise<boolean> {
 /** So that a test that is tried again finds no object of the first try. */
 let tries = 0;
 
-/** @throws Error that names the write, with what was judged wrong as its cause. */
+/** @throws Error that names the write, with what was judged wrong as its cause; and if fewer writes were met than there must be. */
 export async function killAtEveryWrite(rig: KillRig, scenario: KillScenario): Promise<KillCounts> {
   const prefix = `${scenario.name}-${++tries}`;
   const counts = await countWrites(rig, scenario, `${prefix}-0`);
@@ -58,6 +60,8 @@ export async function killAtEveryWrite(rig: KillRig, scenario: KillScenario): Pr
     for (let k = 0; k < counts[kind]; k++)
       for (const when of ["before", "after"] as const)
         if (await killAt(rig, scenario, `${prefix}-${++point}`, kind, k, when)) kills += 1;
+  if (kills < 2 * scenario.leastWrites)
+    throw new Error(`killed only ${kills} times, with writes counted as ${JSON.stringify(counts)}`);
   return { ...counts, kills };
 }
 
