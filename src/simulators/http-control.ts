@@ -17,11 +17,20 @@ export const HTTP_EFFECTS = [
     status: z.int().min(200).max(599),
     retryAfterS: z.int().nonnegative().exactOptional(),
     html: z.boolean().exactOptional(),
+    echo: z.boolean().exactOptional(),
   }),
   z.strictObject({ kind: z.literal("hang"), when }),
   z.strictObject({ kind: z.literal("delay"), ms: z.number().nonnegative() }),
   z.strictObject({ kind: z.literal("endless") }),
+  z.strictObject({ kind: z.literal("trickle"), everyMs: z.number().positive() }),
   z.strictObject({ kind: z.literal("redirect"), to: z.string() }),
+] as const;
+
+/** Those of GatewayEffect. */
+export const GATEWAY_EFFECTS = [
+  z.strictObject({ kind: z.literal("torn") }),
+  z.strictObject({ kind: z.literal("twice") }),
+  z.strictObject({ kind: z.literal("stale") }),
 ] as const;
 
 /** How often a rule acts. */

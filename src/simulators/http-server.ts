@@ -3,19 +3,32 @@
 
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Clock } from "./clock.ts";
 
 const LARGEST_BODY = 10_000_000;
 
 /** What befalls a request whatever the vendor is. `before`: nothing was done. `after`: it was done first. */
 export type HttpEffect =
   | { kind: "reset"; when: "before" | "after" }
-  | { kind: "answer"; when: "before" | "after"; status: number; retryAfterS?: number; html?: boolean }
+  /** `echo`: its text repeats the credentials and the body of the request, as a careless gateway does. */
+  | { kind: "answer"; when: "before" | "after"; status: number; retryAfterS?: number; html?: boolean; echo?: boolean }
   /** No answer, and the connection stays open. */
   | { kind: "hang"; when: "before" | "after" }
   | { kind: "delay"; ms: number }
   /** A body without end. */
   | { kind: "endless" }
+  /** A body of one byte at a time, without end. */
+  | { kind: "trickle"; everyMs: number }
   | { kind: "redirect"; to: string };
+
+/** What a gateway before the vendor may do; a simulator has to help with it. */
+export type GatewayEffect =
+  /** Done, and the connection ends in the middle of the answer. */
+  | { kind: "torn" }
+  /** It was sent on twice, and the second answer is given. */
+  | { kind: "twice" }
+  /** Something that is read is as it was when it was last asked for. */
+  | { kind: "stale" };
 
 export interface FaultRule<Match, Effect> {
   match?: Match;
@@ -128,16 +141,23 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/**
- * Answers as `effect` says. A delay is the caller's business, here it does nothing.
- * @param refuse writes the vendor's own body for a status
- */
+/** What a blow is dealt with. */
+export interface Blow {
+  clock: Clock;
+  /** Aborts when the server stops. */
+  closing: AbortSignal;
+  /** Of the request. */
+  body: string;
+  /** Writes the vendor's own body of an error. */
+  refuse(status: number, text: string): void;
+}
+
+/** Answers as `effect` says. A delay is the caller's business, here it does nothing. */
 export function strike(
   effect: HttpEffect,
   request: IncomingMessage,
   response: ServerResponse,
-  closing: AbortSignal,
-  refuse: (status: number) => void,
+  { clock, closing, body, refuse }: Blow,
 ): void {
   switch (effect.kind) {
     case "reset":
@@ -149,11 +169,23 @@ export function strike(
       if (effect.html === true) {
         response.writeHead(effect.status, { "content-type": "text/html" });
         response.end("<html><head><title>Gateway</title></head><body>something in between</body></html>");
-      } else refuse(effect.status);
+        return;
+      }
+      refuse(effect.status, effect.echo === true ? echoed(request, body) : "internal error");
       return;
     case "endless":
       pour(response, closing);
       return;
+    case "trickle": {
+      response.writeHead(200, { "content-type": "application/json" });
+      const drip = (): void => {
+        if (response.destroyed || closing.aborted) return;
+        response.write(" ");
+        clock.setTimeout(drip, effect.everyMs);
+      };
+      drip();
+      return;
+    }
     case "redirect":
       response.writeHead(302, { location: effect.to });
       response.end();
@@ -164,6 +196,18 @@ export function strike(
     default:
       effect satisfies never;
   }
+}
+
+/** Answers with half of `body`, as if all of it were to come, and ends the connection. */
+export function tear(response: ServerResponse, status: number, body: unknown): void {
+  const text = JSON.stringify(body ?? {});
+  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
+  response.write(text.slice(0, text.length / 2), () => response.destroy());
+}
+
+function echoed({ headers }: IncomingMessage, body: string): string {
+  const credentials = headers["x-api-key"] ?? headers.authorization ?? headers["x-access-token"];
+  return `internal error: ${body} for ${String(credentials)}`;
 }
 
 function pour(response: ServerResponse, closing: AbortSignal): void {

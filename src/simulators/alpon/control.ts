@@ -5,6 +5,7 @@ import { z } from "zod";
 import {
   action,
   commonActions,
+  GATEWAY_EFFECTS,
   HTTP_EFFECTS,
   RULE_COUNTS,
   serveControl,
@@ -20,6 +21,8 @@ const rule = z.strictObject({
   ...RULE_COUNTS,
   effect: z.discriminatedUnion("kind", [
     ...HTTP_EFFECTS,
+    ...GATEWAY_EFFECTS,
+    z.strictObject({ kind: z.literal("events"), how: z.enum(["twice", "reversed"]) }),
     z.strictObject({
       kind: z.literal("cut"),
       afterEvents: count,
@@ -82,6 +85,10 @@ const actions: Readonly<Record<string, Action<AlponSimulator>>> = {
   online: action(z.strictObject({ id, online: z.boolean().default(true) }), (vendor, body) => {
     vendor.device(body.id).online = body.online;
   }),
+  reboot: action(
+    z.strictObject({ id, downMs: z.number().nonnegative().default(1_000), resumes: z.boolean().default(false) }),
+    (vendor: AlponSimulator, { id: asset, ...how }) => vendor.device(asset).reboot(how),
+  ),
   bundle: action(z.strictObject({ id, version: z.string() }), (vendor, body) => {
     vendor.device(body.id).bundle = body.version;
   }),

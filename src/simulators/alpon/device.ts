@@ -65,6 +65,9 @@ export class Device {
   /** Most mutations at a time; the control loop refuses a second. */
   mutations = 0;
   #busy = false;
+  /** Counts the device's starts: what was under way before has ended without a word. */
+  #boots = 0;
+  #underWay: (() => void) | undefined;
   readonly #clock: Clock;
   readonly #quirks: Quirks;
   readonly #stepMs: number;
@@ -135,6 +138,7 @@ export class Device {
         state,
         createdAt: this.#clock.monotonic(),
         serial: this.made.length + 1,
+        updates: 0,
       };
       this.made.push(container);
       this.containers.set(container.name, container);
@@ -152,7 +156,7 @@ export class Device {
     const apply = (state: string): void => {
       if (state !== "Running" && this.#quirks.failedUpdate === "old") return;
       const { name: _immutable, ...changes } = fields;
-      Object.assign(container, changes, { state });
+      Object.assign(container, changes, { state, updates: container.updates + 1 });
     };
     await this.#run(
       fields.image ?? container.image,
@@ -177,6 +181,21 @@ export class Device {
     return container !== undefined || phantom;
   }
 
+  /**
+   * The power is cut, and comes back. What was under way says nothing more. `resumes`: what it had saved it carries out once it is back.
+   */
+  reboot({ downMs, resumes }: { downMs: number; resumes: boolean }): void {
+    const resume = resumes ? this.#underWay : undefined;
+    this.#boots += 1;
+    this.#busy = false;
+    this.#underWay = undefined;
+    this.online = false;
+    this.#clock.setTimeout(() => {
+      this.online = true;
+      resume?.();
+    }, downMs);
+  }
+
   #portProblem(ports: readonly { host: number }[], name: string): Failure | undefined {
     if (ports.some(({ host }) => host < 30_000 || host > 32_767)) return "ErrorNodePortIsNotCorrectRange";
     const taken = [...this.containers.values()].flatMap((other) => (other.name === name ? [] : other.ports));
@@ -194,6 +213,8 @@ export class Device {
   ): Promise<void> {
     this.#busy = true;
     this.mutations += 1;
+    const boot = this.#boots;
+    this.#underWay = () => steps.apply("Running");
     try {
       const tag = image.slice(image.lastIndexOf("/") + 1);
       const behaviour = IMAGE_FAILURES.find(([pattern]) => pattern.test(tag))?.[1];
@@ -202,6 +223,7 @@ export class Device {
         emit(event);
         count += 1;
         await sleep(this.#clock, this.#stepMs * (tag.includes("slow") ? 5 : 1));
+        if (boot !== this.#boots) return "stop";
         if (!this.online) return "fail";
         if (how.stopAfter !== undefined && count >= how.stopAfter) return "stop";
         return how.fail !== undefined && count >= how.fail.afterEvents ? "fail" : "go";
@@ -232,7 +254,10 @@ export class Device {
       }
       emit({ status: "Success", message: success });
     } finally {
-      this.#busy = false;
+      if (boot === this.#boots) {
+        this.#busy = false;
+        this.#underWay = undefined;
+      }
     }
   }
 

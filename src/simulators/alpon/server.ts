@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { sleep, systemClock, type Clock } from "../clock.ts";
-import { FaultRules, parseJson, readBody, serveLoopback, strike } from "../http-server.ts";
+import { FaultRules, parseJson, readBody, serveLoopback, strike, tear } from "../http-server.ts";
 import { Device, type Disturbance, type Fields, type StreamEvent } from "./device.ts";
 import { listItem, readFields } from "./fields.ts";
 import { EventWriter } from "./stream.ts";
@@ -64,6 +64,8 @@ export async function startAlpon(options: AlponOptions): Promise<AlponSimulator>
   const seen: MutableRequest[] = [];
   const rules = new FaultRules<RequestKind, Effect>();
   const closing = new AbortController();
+  /** What was last told of each path that is read. */
+  const answers = new Map<string, Answer>();
   let apiKey = options.apiKey ?? "alpon-key";
   let authorization: "ok" | 401 | 403 = "ok";
 
@@ -131,7 +133,7 @@ export async function startAlpon(options: AlponOptions): Promise<AlponSimulator>
     response: ServerResponse,
     effect: Effect | undefined,
   ): Promise<void> => {
-    const silent = effect !== undefined && "when" in effect;
+    const silent = effect !== undefined && ("when" in effect || effect.kind === "torn");
     const writer = silent ? undefined : new EventWriter(response, quirks, clock);
     const ends = effect?.kind === "cut" || effect?.kind === "stall" ? effect : undefined;
     const how: Disturbance = {
@@ -141,8 +143,16 @@ export async function startAlpon(options: AlponOptions): Promise<AlponSimulator>
       ...(ends !== undefined && !ends.completes && { stopAfter: Math.max(1, ends.afterEvents) }),
     };
     let over = false;
+    const held: StreamEvent[] = [];
     const emit = (event: StreamEvent): void => {
       if (writer === undefined || over) return;
+      if (effect?.kind === "events") {
+        const isLast = event.status === "Success" || event.status === "Fail";
+        if (effect.how === "twice") for (let time = 0; time < 2; time++) writer.write(event);
+        else if (!isLast) held.push(event);
+        else for (const each of [...held.reverse(), event]) writer.write(each);
+        return;
+      }
       if (ends !== undefined && writer.count >= ends.afterEvents) {
         over = true;
         if (ends.kind === "stall") writer.stall();
@@ -183,17 +193,50 @@ export async function startAlpon(options: AlponOptions): Promise<AlponSimulator>
       return answer(response, { status: 403, body: { detail: "The API key doesn't have permissions" } });
     if (authorization === 401 || request.headers["x-api-key"] !== apiKey)
       return answer(response, { status: 401, body: { detail: "No valid API key provided" } });
-    if (effect === undefined || ["delay", "cut", "stall", "fail"].includes(effect.kind)) {
-      const done = work(route, body, response, effect);
-      if (done !== undefined) answer(response, done);
-      return;
+    const isRead = route.kind !== "deploy" && route.kind !== "update" && route.kind !== "delete";
+    switch (effect?.kind) {
+      case "stale":
+        answer(response, (isRead && answers.get(entry.path)) || { status: 404, body: { detail: "Not Found" } });
+        return;
+      case "torn": {
+        const done = work(route, body, response, effect) ?? { status: 200, body: { status: "Success", message: "" } };
+        if (!response.headersSent) tear(response, done.status, done.body);
+        return;
+      }
+      case "twice":
+        work(route, body, response, { kind: "hang", when: "after" });
+        break;
+      case "reset":
+      case "answer":
+      case "hang":
+      case "endless":
+      case "trickle":
+      case "redirect":
+        // Its effect, without its answer.
+        if ("when" in effect && effect.when === "after") work(route, body, response, effect);
+        strike(effect, request, response, {
+          clock,
+          closing: closing.signal,
+          body: text,
+          refuse: (status, detail) => answer(response, { status, body: { detail } }),
+        });
+        return;
+      case "delay":
+      case "cut":
+      case "stall":
+      case "fail":
+      case "events":
+      case undefined:
+        break;
+      default:
+        effect satisfies never;
     }
-    // Its effect, without its answer.
-    if ("when" in effect && effect.when === "after") work(route, body, response, effect);
-    if (effect.kind !== "cut" && effect.kind !== "stall" && effect.kind !== "fail")
-      strike(effect, request, response, closing.signal, (status) =>
-        answer(response, { status, body: { detail: "internal error" } }),
-      );
+    // The first of two was refused in a stream of its own.
+    if (response.headersSent) return;
+    const done = work(route, body, response, effect);
+    if (done === undefined) return;
+    answer(response, done);
+    if (isRead) answers.set(entry.path, done);
   };
 
   const server = await serveLoopback(options.port ?? 0, handle);

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { FaultRule, HttpEffect } from "../http-server.ts";
+import type { FaultRule, GatewayEffect, HttpEffect } from "../http-server.ts";
 import type { ErrorCode } from "./texts.ts";
 
 /** How events are written into the body of a stream; the vendor's pages allow each of them. */
@@ -115,6 +115,8 @@ export interface Container {
   readonly createdAt: number;
   /** Number of its making, from 1: a second one under the same name has another. */
   readonly serial: number;
+  /** How often an update has changed it. */
+  updates: number;
 }
 
 export type RequestKind = "deploy" | "update" | "delete" | "list" | "status" | "asset" | "assets" | "other";
@@ -132,6 +134,9 @@ export interface SeenRequest {
 /** What befalls a request. `before`: nothing was done. `after`: it was done first. */
 export type Effect =
   | HttpEffect
+  | GatewayEffect
+  /** Events of the stream come twice each, or those before the last one in reverse. */
+  | { kind: "events"; how: "twice" | "reversed" }
   /** The stream ends after so many events, and the device goes on all the same, or does not. */
   | { kind: "cut"; afterEvents: number; completes: boolean; how?: "reset" | "end" }
   /** The stream stays open after so many events and says nothing more. */

@@ -5,6 +5,7 @@ import { z } from "zod";
 import {
   action,
   commonActions,
+  GATEWAY_EFFECTS,
   HTTP_EFFECTS,
   RULE_COUNTS,
   serveControl,
@@ -16,7 +17,7 @@ import type { HiveonSimulator } from "./server.ts";
 const rule = z.strictObject({
   match: z.enum(["start", "stop", "status"]).exactOptional(),
   ...RULE_COUNTS,
-  effect: z.discriminatedUnion("kind", [...HTTP_EFFECTS]),
+  effect: z.discriminatedUnion("kind", [...HTTP_EFFECTS, ...GATEWAY_EFFECTS]),
 });
 const quirks = z.strictObject({
   unavailableStatus: z.literal([400, 404, 409]).exactOptional(),

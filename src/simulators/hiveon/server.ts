@@ -3,9 +3,9 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { sleep, systemClock, type Clock } from "../clock.ts";
-import { FaultRules, parseJson as parse, readBody, serveLoopback, strike, type HttpEffect } from "../http-server.ts";
+import { FaultRules, parseJson as parse, readBody, serveLoopback, strike, tear } from "../http-server.ts";
 import { Platform, type Answer } from "./platform.ts";
-import { DEFAULT_QUIRKS, type HiveonOptions, type Quirks, type Rental, type Rule, type SeenRequest } from "./types.ts";
+import { DEFAULT_QUIRKS, type Effect, type HiveonOptions, type Quirks, type Rental, type Rule, type SeenRequest } from "./types.ts";
 import { Webhooks } from "./webhooks.ts";
 
 const BASE = "/vendors/v1/machines/deployments";
@@ -42,8 +42,10 @@ export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulat
   const webhooks = options.webhook === undefined ? undefined : new Webhooks(options.webhook, clock);
   const platform = new Platform(options, quirks, (event) => webhooks?.tell(event));
   const seen: MutableRequest[] = [];
-  const rules = new FaultRules<SeenRequest["kind"], HttpEffect>();
+  const rules = new FaultRules<SeenRequest["kind"], Effect>();
   const closing = new AbortController();
+  /** What was last told of each path that is read. */
+  const answers = new Map<string, Answer>();
   let apiKey = options.apiKey ?? "hiveon-key";
   let authorization: "ok" | 401 | 403 = "ok";
 
@@ -85,23 +87,45 @@ export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulat
     const body = await readBody(request);
     const effect = rules.take((match) => match === kind);
     const work = (): Answer => refused(request) ?? run(body);
-    if (effect?.kind === "delay") await sleep(clock, effect.ms, closing.signal);
-    const done =
-      effect === undefined || effect.kind === "delay" || ("when" in effect && effect.when === "after")
-        ? work()
-        : undefined;
-    options.log?.(
-      `${entry.method} ${entry.path} ${effect === undefined ? (done?.status ?? "") : `fault ${effect.kind}`}`,
-    );
-    if (effect === undefined || effect.kind === "delay") {
-      entry.status = done?.status ?? 500;
-      send(response, done ?? { status: 500, error: "" }, quirks);
-      return;
+    const tell = (answer: Answer): void => {
+      entry.status = answer.status;
+      send(response, answer, quirks);
+    };
+    options.log?.(`${entry.method} ${entry.path}${effect === undefined ? "" : ` fault ${effect.kind}`}`);
+    switch (effect?.kind) {
+      case "stale": {
+        const before = request.method === "GET" ? answers.get(entry.path) : undefined;
+        tell(before ?? { status: 404, error: "deployment not found" });
+        return;
+      }
+      case "torn": {
+        entry.status = 0;
+        const done = work();
+        tear(response, done.status, "body" in done ? done.body : { error: done.error });
+        return;
+      }
+      case "delay":
+        await sleep(clock, effect.ms, closing.signal);
+        break;
+      case "twice":
+        work();
+        break;
+      case undefined:
+        break;
+      default:
+        if ("when" in effect && effect.when === "after") work();
+        entry.status = effect.kind === "answer" ? effect.status : 0;
+        strike(effect, request, response, {
+          clock,
+          closing: closing.signal,
+          body,
+          refuse: (status, error) => send(response, { status, error }, quirks),
+        });
+        return;
     }
-    entry.status = effect.kind === "answer" ? effect.status : 0;
-    strike(effect, request, response, closing.signal, (status) =>
-      send(response, { status, error: "internal error" }, quirks),
-    );
+    const done = work();
+    if (request.method === "GET") answers.set(entry.path, done);
+    tell(done);
   };
 
   const server = await serveLoopback(options.port ?? 0, handle);

@@ -1,7 +1,7 @@
 // Words of the Hiveon simulator: what it is made with, its quirks, and what its books tell.
 
 import type { Clock } from "../clock.ts";
-import type { FaultRule, HttpEffect } from "../http-server.ts";
+import type { FaultRule, GatewayEffect, HttpEffect } from "../http-server.ts";
 
 /** A price of a machine. The amount is a text, as in the vendor's webhooks. */
 export interface Price {
@@ -134,4 +134,7 @@ export interface SeenRequest {
   readonly status: number | undefined;
 }
 
-export type Rule = FaultRule<"start" | "stop" | "status", HttpEffect>;
+/** What befalls a request. */
+export type Effect = HttpEffect | GatewayEffect;
+
+export type Rule = FaultRule<"start" | "stop" | "status", Effect>;

@@ -169,7 +169,7 @@ export async function startMittwald(options: MittwaldOptions = {}): Promise<Mitt
         return invalid([{ type: "format", path: "", message: "is not JSON" }]).answer;
       return perform(route, url.searchParams, entry.body);
     };
-    befall(effect, { request, response, entry, route, work });
+    befall(effect, { request, response, entry, raw, route, work });
   };
 
   const again = async (ms: number, work: () => Answer): Promise<void> => {
@@ -180,11 +180,13 @@ export async function startMittwald(options: MittwaldOptions = {}): Promise<Mitt
     request: IncomingMessage;
     response: ServerResponse;
     entry: MutableRequest;
+    /** The request's body. */
+    raw: string;
     route: Route;
     work: () => Answer;
   }
 
-  const befall = (effect: Effect | undefined, { request, response, entry, route, work }: Moment): void => {
+  const befall = (effect: Effect | undefined, { request, response, entry, raw, route, work }: Moment): void => {
     if (effect === undefined) {
       const broken = route.operation === "get-service-logs" && quirks.logTruncated;
       send(response, entry, work(), broken);
@@ -211,13 +213,18 @@ export async function startMittwald(options: MittwaldOptions = {}): Promise<Mitt
         return;
       }
       default:
-        blow(effect, { request, response, entry, route, work });
+        blow(effect, { request, response, entry, raw, route, work });
     }
   };
 
-  const blow = (effect: HttpEffect, { request, response, entry, work }: Moment): void => {
+  const blow = (effect: HttpEffect, { request, response, entry, raw, work }: Moment): void => {
     if ("when" in effect && effect.when === "after") work();
-    strike(effect, request, response, closing.signal, (status) => send(response, entry, failure(status)));
+    const refuse = (status: number, text: string): void => {
+      const { body, ...answer } = failure(status);
+      const isEcho = "echo" in effect && effect.echo === true && typeof body === "object";
+      send(response, entry, { ...answer, body: isEcho ? { ...body, message: text } : body });
+    };
+    strike(effect, request, response, { clock, closing: closing.signal, body: raw, refuse });
   };
 
   const server = await serveLoopback(options.port ?? 0, handle);

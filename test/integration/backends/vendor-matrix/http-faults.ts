@@ -1,0 +1,92 @@
+/** What may befall any request to a vendor with an HTTP API, once and for an hour. The simulators share the words for it. */
+import type { Fault, Row } from "./cell.ts";
+import { HOUR_MS, type Vendor } from "./stage.ts";
+
+type When = "before" | "after";
+
+/** Effects that every simulator of an HTTP API has. */
+export type HttpEffect =
+  | { kind: "reset"; when: When }
+  | { kind: "answer"; when: When; status: number; retryAfterS?: number; html?: boolean; echo?: boolean }
+  | { kind: "hang"; when: When }
+  | { kind: "delay"; ms: number }
+  | { kind: "endless" }
+  | { kind: "trickle"; everyMs: number }
+  | { kind: "redirect"; to: string }
+  | { kind: "torn" }
+  | { kind: "twice" }
+  | { kind: "stale" };
+
+/** Longer than any page lets a request take, shorter than what counts as settled. */
+const LATE_MS = 20_000;
+const ELSEWHERE = "http://192.0.2.1/";
+
+/** Whatever is asked. `when` of what changes nothing makes no difference. */
+const EITHER: readonly (readonly [string, HttpEffect])[] = [
+  ["the connection is reset before", { kind: "reset", when: "before" }],
+  ["no answer comes, nothing was done", { kind: "hang", when: "before" }],
+  ["the request is late", { kind: "delay", ms: LATE_MS }],
+  ["the answer has no end", { kind: "endless" }],
+  ["the answer comes a byte at a time", { kind: "trickle", everyMs: 10_000 }],
+  ["the answer is cut", { kind: "torn" }],
+  ["redirected elsewhere", { kind: "redirect", to: ELSEWHERE }],
+  ["401", { kind: "answer", when: "before", status: 401, echo: true }],
+  ["403", { kind: "answer", when: "before", status: 403, echo: true }],
+  ["404 of a gateway, in HTML", { kind: "answer", when: "before", status: 404, html: true }],
+  ["408", { kind: "answer", when: "before", status: 408 }],
+  ["429 without a time", { kind: "answer", when: "before", status: 429 }],
+  ["429 with a time", { kind: "answer", when: "before", status: 429, retryAfterS: 120 }],
+  ["500 that repeats the request", { kind: "answer", when: "before", status: 500, echo: true }],
+  ["502 in HTML", { kind: "answer", when: "before", status: 502, html: true }],
+  ["503 with a time", { kind: "answer", when: "before", status: 503, retryAfterS: 60 }],
+  ["200 in HTML", { kind: "answer", when: "before", status: 200, html: true }],
+  ["200 that says nothing", { kind: "answer", when: "before", status: 200 }],
+];
+
+const WRITTEN: readonly (readonly [string, HttpEffect])[] = [
+  ["the connection is reset after it was done", { kind: "reset", when: "after" }],
+  ["no answer comes after it was done", { kind: "hang", when: "after" }],
+  ["401 after it was done", { kind: "answer", when: "after", status: 401 }],
+  ["429 with a time after it was done", { kind: "answer", when: "after", status: 429, retryAfterS: 120 }],
+  ["500 after it was done", { kind: "answer", when: "after", status: 500 }],
+  ["502 in HTML after it was done", { kind: "answer", when: "after", status: 502, html: true }],
+  ["404 of a gateway, in HTML, after it was done", { kind: "answer", when: "after", status: 404, html: true }],
+  ["200 in HTML after it was done", { kind: "answer", when: "after", status: 200, html: true }],
+  ["200 that says nothing after it was done", { kind: "answer", when: "after", status: 200 }],
+  ["a gateway repeats it", { kind: "twice" }],
+];
+
+const READ: readonly (readonly [string, HttpEffect])[] = [["the answer is an old one", { kind: "stale" }]];
+
+/** A vendor whose simulator takes these effects. */
+export interface HttpVendor<K extends string> extends Vendor {
+  readonly simulator: {
+    fault(rule: { match: K; times?: number | "all"; effect: HttpEffect }): { hits(): number; remove(): void };
+    clearFaults(): void;
+  };
+}
+
+/** The faults of the requests of some kinds; each concerns the rows that send such a request. */
+export function httpFaults<K extends string, V extends HttpVendor<K>>(
+  kinds: Readonly<Record<K, "read" | "written">>,
+  special: Partial<Pick<Fault<V>, "more">> = {},
+): Fault<V>[] {
+  return (Object.keys(kinds) as K[]).flatMap((kind) =>
+    [...EITHER, ...(kinds[kind] === "written" ? WRITTEN : READ)].flatMap(([what, effect]) =>
+      [1, "all" as const].map((times): Fault<V> => {
+        return {
+          name: `${kind}: ${what}${times === 1 ? "" : ", for an hour"}`,
+          when: "before",
+          strike: ({ vendor }) => {
+            const rule = vendor.simulator.fault({ match: kind, times, effect });
+            return () => rule.hits() > 0;
+          },
+          lastsMs: HOUR_MS,
+          heal: ({ vendor }) => vendor.simulator.clearFaults(),
+          concerns: ({ requests }: Row<V>) => requests.includes(kind),
+          ...special,
+        };
+      }),
+    ),
+  );
+}
