@@ -42,6 +42,8 @@ export class Cluster {
   readonly secrets: Record<string, Data>;
   /** Everything that was ever written or said, in order. */
   readonly told: string[] = [];
+  /** True while the store tells of a write of the operator itself. */
+  isWriting = false;
   #version = 1;
 
   constructor(secrets: Record<string, Data>) {
@@ -118,9 +120,16 @@ export class Cluster {
     const current = this.#storeOf(resource).get(key);
     if (current === undefined) throw new Error(`a write to ${keyString(key)}, which is gone`);
     this.told.push(JSON.stringify(patch.body));
-    if (patch.type === "json") return this.#put(resource, patched(current, patch.body));
-    const { metadata, ...rest } = patch.body;
-    return this.#put(resource, { ...current, ...rest, metadata: { ...current.metadata, ...metadata } });
+    const merged = (): KubeObject => {
+      const { metadata, ...rest } = patch.body as Partial<KubeObject>;
+      return { ...current, ...rest, metadata: { ...current.metadata, ...metadata } };
+    };
+    this.isWriting = true;
+    try {
+      return this.#put(resource, patch.type === "json" ? patched(current, patch.body) : merged());
+    } finally {
+      this.isWriting = false;
+    }
   }
 }
 
@@ -130,9 +139,9 @@ export interface OperatorOptions {
   cluster: Cluster;
   clock: FakeClock;
   type: BackendType;
-  backend(deps: BackendDeps): Backend;
+  readonly backend: (deps: BackendDeps) => Backend;
   /** In [0, 1). */
-  random(): number;
+  readonly random: () => number;
 }
 
 /** One process of the operator. */
@@ -224,7 +233,13 @@ export class VirtualOperator {
       new Passes(clock, stores.devices, (key) => reconcileDevice(key, context("device"), memories, env)),
       new Passes(clock, stores.containers, (key) => reconcileContainer(key, context("container"), memories, env)),
     ];
-    const stops = [stores.backends, stores.devices, stores.containers].map((store) => store.onEvent(() => this.wake()));
+    const stops = [stores.backends, stores.devices, stores.containers].map((store, index) =>
+      store.onEvent(() => {
+        // As the controllers do: what a pass has written is no news to the passes over that kind.
+        for (const [other, passes] of this.#passes.entries())
+          if (!cluster.isWriting || other !== index) passes.isDue = true;
+      }),
+    );
     this.#unsubscribe = () => {
       for (const stop of stops) stop();
     };

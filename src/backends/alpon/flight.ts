@@ -9,6 +9,7 @@ import type { HttpRequest, HttpResult } from "../http/client.ts";
 import { isPage, judgeWrite } from "../http/failures.ts";
 import { pathOf, type AlponDialect } from "./dialect.ts";
 import { errorIn, failureOfError, isMissing, isTaken, type AlponError } from "./errors-table.ts";
+import { Patience } from "../http/patience.ts";
 import { oneLine, redact } from "../http/text.ts";
 import type { Inventory } from "./inventory.ts";
 import { StreamDecoder } from "./stream-decoder.ts";
@@ -20,6 +21,8 @@ export interface FlightHost {
   readonly dialect: AlponDialect;
   readonly inventory: Inventory;
   readonly settleMs: number;
+  /** Between two looks when nothing is awaited, ms. */
+  readonly pollMs: number;
   readonly idleTimeoutMs: number;
   readonly createTimeoutMs: number;
   readonly signal: AbortSignal;
@@ -53,6 +56,8 @@ const LARGEST_STREAM = 8 * 1_048_576;
 const LINGER_MS = 1_000;
 /** How many clear looks without an effect, over the settle time, mean that there is none. */
 const ABSENT_LOOKS = 3;
+
+const UNLISTED = "the vendor says that the container is there, but its list does not show it";
 
 /** What a request that changes something came to. */
 type Written =
@@ -230,6 +235,9 @@ async function takenBy(
   }
   if (!(await host.look())) return "Theirs";
   const listed = host.inventory.listed(name);
+  // What was deployed a moment ago is not away because an old list lacks it.
+  if (listed === undefined && host.inventory.isAwaited(name))
+    return told(head, { class: "Transient", message: UNLISTED });
   if (listed === undefined) return isOwn ? "Orphan" : "Theirs";
   if (listed.config.environments === undefined) return isOwn ? "Ours" : "Theirs";
   const isOurs =
@@ -330,7 +338,8 @@ async function confirm(
   };
   const isThere = (): boolean => host.inventory.listed(name) !== undefined;
   if (await settles(host, () => isThere() && wrong().length === 0)) return succeeded;
-  if (host.signal.aborted || !isThere()) return { ...head, result: "Lost" };
+  if (host.signal.aborted) return { ...head, result: "Lost" };
+  if (!isThere()) return told(head, { class: "Transient", message: UNLISTED });
   // Fields of another name are ignored without a word: then the list shows what was dropped.
   return {
     ...head,
@@ -365,15 +374,16 @@ function appears(host: FlightHost, name: string, operation: string): Promise<boo
 /** Looks until it is so; false once it clearly was not, several times, over the settle time. */
 async function settles(host: FlightHost, isSo: () => boolean): Promise<boolean> {
   const since = host.monotonic();
-  const stepMs = Math.max(1, host.settleMs / (ABSENT_LOOKS * 2));
+  const patience = new Patience(Math.max(1, host.settleMs / (ABSENT_LOOKS * 2)), host.pollMs);
   for (let looks = 0; !host.signal.aborted;) {
     const asked = host.monotonic();
-    if (await host.look()) {
+    const isTold = await host.look();
+    if (isTold) {
       if (isSo()) return true;
       looks += 1;
       if (looks >= ABSENT_LOOKS && asked - since >= host.settleMs) return false;
     }
-    await host.pause(stepMs);
+    await host.pause(patience.nextMs(isTold));
   }
   return false;
 }

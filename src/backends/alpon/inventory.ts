@@ -20,6 +20,8 @@ export class Inventory {
   readonly #sent = new Map<string, Sent>();
   /** Names that the vendor has said are not there (any more), where it has no list. */
   readonly #gone = new Set<string>();
+  /** Names that were sent and that no list has shown since. */
+  readonly #awaited = new Set<string>();
   readonly #since = new Map<string, Since>();
   /** A list has come. */
   #hasList = false;
@@ -51,11 +53,17 @@ export class Inventory {
     return this.#listed.get(name);
   }
 
+  /** Whether it was sent, and no list has shown it since: the list may be an old one. */
+  isAwaited(name: string): boolean {
+    return this.#awaited.has(name);
+  }
+
   /** Takes over a list. @returns what has changed since the last one. */
   take(items: readonly Listed[]): { name: string; marker: Marker | undefined }[] {
     const before = this.#listed;
     this.#hasList = true;
     this.#listed = new Map(items.map((item) => [item.name, item]));
+    for (const { name } of items) this.#awaited.delete(name);
     const changed: { name: string; marker: Marker | undefined }[] = [];
     for (const item of items)
       if (JSON.stringify(before.get(item.name)) !== JSON.stringify(item))
@@ -75,11 +83,13 @@ export class Inventory {
     const before = this.#sent.get(name);
     this.#sent.set(name, { config: { ...before?.config, ...config }, marker: marker ?? before?.marker });
     this.#gone.delete(name);
+    if (!this.#listed.has(name)) this.#awaited.add(name);
   }
 
   /** The vendor has said that there is none. */
   noteGone(name: string): void {
     this.#sent.delete(name);
+    this.#awaited.delete(name);
     this.#gone.add(name);
   }
 

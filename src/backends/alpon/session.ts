@@ -18,6 +18,7 @@ import { commonRefusal, refuse, transient, unsupportedCommand, type Refusal } fr
 import type { HttpResult } from "../http/client.ts";
 import { CommandSlot, type Head } from "../http/command-slot.ts";
 import { Looks } from "../http/looks.ts";
+import { Patience } from "../http/patience.ts";
 import type { HttpSessionDeps, HttpSessionTimes } from "../http/sessions.ts";
 import type { AlponDialect } from "./dialect.ts";
 import { runCreate, runRemove, runUpdate, type FlightHost } from "./flight.ts";
@@ -107,6 +108,7 @@ export class AlponSession implements DeviceSession {
       dialect: options.dialect,
       inventory: this.#inventory,
       settleMs: options.settleMs,
+      pollMs: options.pollMs,
       idleTimeoutMs: options.idleTimeoutMs,
       createTimeoutMs: options.createTimeoutMs,
       signal,
@@ -381,8 +383,8 @@ export class AlponSession implements DeviceSession {
     const { signal } = this.#closing;
     const waitMs = this.#openedAt + this.options.settleMs - clock.monotonic();
     if (waitMs > 0) await pause(clock, waitMs, signal);
-    while (!signal.aborted && !(await this.#looks.now()))
-      await pause(clock, Math.max(1, this.options.settleMs / 3), signal);
+    const patience = new Patience(Math.max(1, this.options.settleMs / 3), this.options.pollMs);
+    while (!signal.aborted && !(await this.#looks.now())) await pause(clock, patience.nextMs(false), signal);
     return !signal.aborted;
   }
 

@@ -6,6 +6,7 @@ import type { Claim } from "../contract.ts";
 import type { FlightHost } from "./flight.ts";
 import type { Ledger, Rental } from "./ledger.ts";
 import type { Look } from "./lookup.ts";
+import { Patience } from "../http/patience.ts";
 import { pause } from "../pause.ts";
 import { ABSENT_READS } from "./witness.ts";
 import type { DeploymentStatus } from "./wire.ts";
@@ -102,13 +103,15 @@ async function lookAtRecorded(
 export async function settled(host: FindHost, externalId: string): Promise<DeploymentStatus | undefined> {
   const { clock } = host.deps;
   const { settleMs } = host.options;
+  const stepMs = Math.min(host.hurriedMs, Math.max(1, settleMs / ABSENT_READS));
+  const patience = new Patience(stepMs, host.options.pollMs);
   let reads = 0;
   while (!host.signal.aborted) {
     const look = await host.look({ externalId });
     if (look.seen === "Found") return look.status;
     if (look.seen === "Absent") reads += 1;
     if (reads >= ABSENT_READS && clock.monotonic() - host.openedAt >= settleMs) return undefined;
-    await pause(clock, Math.min(host.hurriedMs, Math.max(1, settleMs / ABSENT_READS)), host.signal);
+    await pause(clock, patience.nextMs(look.seen === "Absent"), host.signal);
   }
   return undefined;
 }
@@ -117,6 +120,7 @@ export async function settled(host: FindHost, externalId: string): Promise<Deplo
 export async function verifyLookup(host: FindHost, externalId: string, deploymentId: string): Promise<void> {
   const { clock } = host.deps;
   const since = clock.monotonic();
+  const patience = new Patience(host.hurriedMs, host.options.pollMs);
   for (let reads = 0; !host.signal.aborted;) {
     const asked = clock.monotonic();
     const look = await host.look({ externalId });
@@ -129,6 +133,6 @@ export async function verifyLookup(host: FindHost, externalId: string, deploymen
       );
       return;
     }
-    await pause(clock, host.hurriedMs, host.signal);
+    await pause(clock, patience.nextMs(look.seen === "Absent"), host.signal);
   }
 }

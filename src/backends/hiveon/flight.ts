@@ -8,6 +8,7 @@ import { judgeWrite } from "../http/failures.ts";
 import { isObject, textAt } from "../guards.ts";
 import type { Ledger, Rental } from "./ledger.ts";
 import type { Look } from "./lookup.ts";
+import { Patience } from "../http/patience.ts";
 import { pause } from "../pause.ts";
 import type { SessionDeps, SessionOptions } from "./parts.ts";
 import { ABSENT_READS, type Missing, type Verdict } from "./witness.ts";
@@ -146,8 +147,9 @@ async function appear(
   const { clock } = host.deps;
   const since = clock.monotonic();
   const stepMs = Math.min(host.hurriedMs, Math.max(1, host.options.settleMs / ABSENT_READS));
-  const { settleMs, createTimeoutMs } = host.options;
+  const { settleMs, createTimeoutMs, pollMs } = host.options;
   const patienceMs = deploymentId === undefined ? settleMs : Math.max(settleMs, createTimeoutMs);
+  const patience = new Patience(stepMs, pollMs);
   let reads = 0;
   while (!host.signal.aborted) {
     const asked = clock.monotonic();
@@ -159,7 +161,8 @@ async function appear(
     if (look.seen === "Found") return look.status;
     if (look.seen === "Absent") reads += 1;
     if (look.seen === "Absent" && asked - since >= patienceMs && reads >= ABSENT_READS) return undefined;
-    await pause(clock, stepMs, host.signal);
+    // What does not show for so long will not show within seconds.
+    await pause(clock, patience.nextMs(look.seen === "Absent" && asked - since < settleMs), host.signal);
   }
   return undefined;
 }
@@ -203,6 +206,7 @@ export async function runStop(host: FlightHost, account: Ledger, rental: Rental,
     wasTaken = verdict.verdict === "Done";
   }
   let why = "the stop had no effect";
+  const patience = new Patience(host.hurriedMs, host.options.pollMs);
   while (!host.signal.aborted) {
     const asked = clock.monotonic();
     const look = await host.look({ deploymentId });
@@ -230,7 +234,7 @@ export async function runStop(host: FlightHost, account: Ledger, rental: Rental,
     }
     if (look.seen !== "Unclear" && !ending && asked - since >= patienceMs)
       return failed({ class: "Transient", message: why });
-    await pause(clock, host.hurriedMs, host.signal);
+    await pause(clock, patience.nextMs(look.seen !== "Unclear"), host.signal);
   }
   return { ...head, result: "Lost" };
 }

@@ -29,7 +29,9 @@ export class AccountGate {
   readonly #options: GateOptions;
   readonly #host: GateHost;
   #status: AccountStatus = { state: "Connecting" };
+  /** In a row: what is open for less than the longest pause has hardly been open. */
   #failures = 0;
+  #openedAtMs = -Infinity;
   #probing = false;
   #timer: unknown;
   #closed = false;
@@ -81,14 +83,16 @@ export class AccountGate {
   }
 
   #open(): void {
-    this.#failures = 0;
     if (this.#status.state === "Connected") return;
+    this.#openedAtMs = this.#clock.monotonic();
     this.#set({ state: "Connected" });
   }
 
   #fail(reason: "ConnectionFailed" | "Unauthorized" | "TLSFailed", message: string): void {
-    this.#failures += 1;
     const { initialMs, maxMs } = this.#options;
+    // A key that the probe may use and nothing else would open and close the account once a second for ever.
+    const wasOpen = this.#status.state === "Connected" && this.#clock.monotonic() - this.#openedAtMs >= maxMs;
+    this.#failures = wasOpen ? 1 : this.#failures + 1;
     const curveMs = Math.min(maxMs, initialMs * 2 ** Math.min(this.#failures - 1, 30));
     const delayMs = curveMs * (0.8 + 0.4 * this.#host.random());
     this.#clock.clearTimeout(this.#timer);

@@ -56,11 +56,12 @@ export async function reconcileDeletion(
   scope.deletion = {
     message: step?.type === "Wait" ? step.message : `removing the container of ${metadata.name} from the device`,
   };
-  await act(scope, target, memory, env, log);
+  const { retryInMs } = await act(scope, target, memory, env, log);
   const due = await report(scope, memory, env);
   const retry = scope.backoff?.nextRetryTime;
-  const retryMs = retry === undefined ? undefined : Math.max(Date.parse(retry) - scope.nowMs, 0);
-  return earliest(wakeInMs, due, retryMs);
+  const retryMs = retry === undefined ? 0 : Date.parse(retry) - scope.nowMs;
+  // A time that has come wakes nobody: the next try is under way, and its outcome does.
+  return earliest(wakeInMs, due, retryInMs, retryMs > 0 ? retryMs : undefined);
 }
 
 /** Why the object is let go without a look at the device; loud where the container may stay behind unexpectedly. */

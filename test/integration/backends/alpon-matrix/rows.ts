@@ -1,7 +1,12 @@
 /** What a user may want of a container on an ALPON, and what is judged of it. */
 import type { EdgeContainer } from "../../../../src/crds/edge-container.ts";
 import { createAlponBackend } from "../../../../src/backends/alpon/index.ts";
-import { startAlpon, type AlponSimulator, type Container, type Device } from "../../../../src/simulators/alpon/index.ts";
+import {
+  startAlpon,
+  type AlponSimulator,
+  type Container,
+  type Device,
+} from "../../../../src/simulators/alpon/index.ts";
 import type { FakeClock } from "../../../support/fake-clock.ts";
 import type { Ending, Row, Subject } from "../vendor-matrix/cell.ts";
 import { SECRETS, Stage, type Vendor } from "../vendor-matrix/stage.ts";
@@ -9,7 +14,8 @@ import { SECRETS, Stage, type Vendor } from "../vendor-matrix/stage.ts";
 const ASSET = "A1";
 /** Made by people, with their own tools. */
 export const THEIRS = "theirs";
-/** Ours is so much less than theirs. */
+export const THEIR_IMAGE = "registry.example/theirs";
+/** On the device, of ours. */
 export const PORT = 30_080;
 
 export interface Alpon extends Vendor {
@@ -21,7 +27,7 @@ async function startVendor(clock: FakeClock): Promise<Alpon> {
   const simulator = await startAlpon({ assets: [{ serial: ASSET }], apiKey: SECRETS.apiKey, clock });
   const device = simulator.device(ASSET);
   // Theirs is there before anybody of us looks.
-  const making = device.deploy({ name: THEIRS, image: "registry.example/theirs:1" }, () => undefined);
+  const making = device.deploy({ name: THEIRS, image: `${THEIR_IMAGE}:1` }, () => undefined);
   while (device.busy) {
     clock.advance(1_000);
     await Promise.resolve();
@@ -50,23 +56,27 @@ export const ALPON: Subject<Alpon> = {
 
 function ending({ vendor, object }: Stage<Alpon>): Ending {
   const { containers, made } = vendor.device;
-  const ours = made.filter(({ name }) => name !== THEIRS);
+  const ours = made.filter(isOurs);
   const updates = ours.reduce((sum, container) => sum + container.updates, 0);
   return {
     state: {
-      containers: [...containers.values()].filter(({ name }) => name !== THEIRS).map(shown),
+      containers: [...containers.values()].filter(isOurs).map(shown),
       object: object === undefined ? "gone" : standing(object),
     },
     effects: ours.length + updates,
-    theirs: made.filter(({ name }) => name === THEIRS).map((each) => [each, containers.get(each.name) === each]),
+    theirs: [...containers.values()].filter((each) => !isOurs(each)).map((each) => ({ ...each })),
   };
+}
+
+function isOurs({ image }: Container): boolean {
+  return !image.startsWith(THEIR_IMAGE);
 }
 
 /** Without what differs from run to run. */
 function shown({ name, image, environments, ports, volumes, hostNetwork, privileged, state }: Container): object {
-  const { DRAYAGE_MARKER, ...variables } = environments;
-  const { owner, namespace, uid, hash } = JSON.parse(String(DRAYAGE_MARKER)) as Record<string, unknown>;
-  const marker = { owner, namespace, uid, hash };
+  const { DRAYAGE_MARKER = "{}", ...variables } = environments;
+  const { owner, namespace, uid } = JSON.parse(String(DRAYAGE_MARKER)) as Record<string, unknown>;
+  const marker = { owner, namespace, uid };
   return { name, image, variables, marker, ports, volumes, hostNetwork, privileged, state };
 }
 
@@ -75,10 +85,16 @@ export function standing({ metadata, status }: EdgeContainer): object {
   const { phase, conditions, external, applied, operation, backoff, lastFailure, drift } = status ?? {};
   return {
     generation: metadata.generation,
-    conditions: conditions?.map(({ type, status: is, reason, observedGeneration }) => [type, is, reason, observedGeneration]),
+    conditions: conditions?.map(({ type, status: is, reason, observedGeneration }) => [
+      type,
+      is,
+      reason,
+      observedGeneration,
+    ]),
     phase,
     name: external?.name,
-    applied,
+    // Where there is nothing, what was applied last is of no consequence.
+    ...(external !== undefined && { applied }),
     open: { operation, backoff, lastFailure, drift },
   };
 }

@@ -11,7 +11,7 @@ import { expect } from "vitest";
 import { HOUR_MS, SECRETS, type Stage, type Vendor } from "./stage.ts";
 
 /** A fault that ends by itself has ended, and every pause that it caused is over, ms. */
-const AFTERWARDS_MS = 3 * HOUR_MS;
+const AFTERWARDS_MS = 2 * HOUR_MS;
 
 /** What a user wants, from where. */
 export interface Row<V extends Vendor> {
@@ -20,7 +20,7 @@ export interface Row<V extends Vendor> {
   before(stage: Stage<V>): Promise<void>;
   wish(stage: Stage<V>): void;
   /** Whether the vendor is at work on it: where a fault in the middle strikes. Undefined: there is no middle. */
-  isUnderWay?(vendor: V): boolean;
+  readonly isUnderWay?: (vendor: V) => boolean;
   /** Kinds of requests that it takes. */
   readonly requests: readonly string[];
 }
@@ -35,6 +35,8 @@ export interface Fault<V extends Vendor> {
   /** How long it lasts, ms. Default 0. */
   readonly lastsMs?: number;
   heal?(stage: Stage<V>): void | Promise<void>;
+  /** It is people's doing, and they are done with it so long after it strikes, and at once when it ends, ms. */
+  readonly peopleMs?: number;
   /** The rows that it has anything to do with. Default: all. */
   concerns?(row: Row<V>): boolean;
   /** What may be otherwise in the end because of it: effects more than in the undisturbed run. Default 0. */
@@ -95,9 +97,16 @@ async function run<V extends Vendor>(
     await stage.until(() => isUnderWay(stage.vendor), "the middle of it");
     struck = await strike();
   }
-  const left = subject.ending(stage).theirs;
-  await stage.pass(fault?.lastsMs ?? 0);
-  await fault?.heal?.(stage);
+  const { peopleMs = 0, lastsMs = 0 } = fault ?? {};
+  await stage.pass(peopleMs);
+  let left = subject.ending(stage).theirs;
+  await stage.pass(lastsMs);
+  if (peopleMs === 0) await fault?.heal?.(stage);
+  else {
+    expect(subject.ending(stage).theirs, "what people have there").toEqual(left);
+    await fault?.heal?.(stage);
+    left = subject.ending(stage).theirs;
+  }
   await stage.pass(AFTERWARDS_MS);
   const writes = countWrites(stage);
   const busiest = stage.mostPerHour;
@@ -105,7 +114,8 @@ async function run<V extends Vendor>(
   const ending = subject.ending(stage);
   if (fault === undefined && !stage.isDone) throw new Error(`not done without any fault: ${stage.describe()}`);
   if (undisturbed !== undefined) {
-    expect(ending.state, "what it ends with").toEqual(undisturbed.state);
+    const wrong = differences(undisturbed.state, ending.state);
+    if (wrong.length > 0) throw new Error(`it ends otherwise: ${wrong.join("; ")}\n${stage.describe()}`);
     const more = fault?.more?.(row) ?? 0;
     expect(ending.effects, "effects by the vendor's books").toBeGreaterThanOrEqual(undisturbed.effects);
     expect(ending.effects, "effects by the vendor's books").toBeLessThanOrEqual(undisturbed.effects + more);
@@ -124,4 +134,18 @@ async function run<V extends Vendor>(
 
 function countWrites<V extends Vendor>({ vendor }: Stage<V>): number {
   return vendor.requests().filter(({ method }) => method !== "GET").length;
+}
+
+/** Where two values of JSON differ, in words. */
+function differences(wanted: unknown, is: unknown, path = ""): string[] {
+  if (!isTree(wanted) || !isTree(is)) {
+    const [a, b] = [JSON.stringify(wanted), JSON.stringify(is)];
+    return a === b ? [] : [`${path}: ${b} instead of ${a}`];
+  }
+  const keys = new Set([...Object.keys(wanted), ...Object.keys(is)]);
+  return [...keys].flatMap((key) => differences(wanted[key], is[key], `${path}/${key}`));
+}
+
+function isTree(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }

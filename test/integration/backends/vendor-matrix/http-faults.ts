@@ -69,24 +69,23 @@ export interface HttpVendor<K extends string> extends Vendor {
 /** The faults of the requests of some kinds; each concerns the rows that send such a request. */
 export function httpFaults<K extends string, V extends HttpVendor<K>>(
   kinds: Readonly<Record<K, "read" | "written">>,
-  special: Partial<Pick<Fault<V>, "more">> = {},
+  more: (kind: K, effect: HttpEffect, isLong: boolean, row: Row<V>) => number = () => 0,
 ): Fault<V>[] {
   return (Object.keys(kinds) as K[]).flatMap((kind) =>
     [...EITHER, ...(kinds[kind] === "written" ? WRITTEN : READ)].flatMap(([what, effect]) =>
-      [1, "all" as const].map((times): Fault<V> => {
-        return {
-          name: `${kind}: ${what}${times === 1 ? "" : ", for an hour"}`,
-          when: "before",
-          strike: ({ vendor }) => {
-            const rule = vendor.simulator.fault({ match: kind, times, effect });
-            return () => rule.hits() > 0;
-          },
-          lastsMs: HOUR_MS,
-          heal: ({ vendor }) => vendor.simulator.clearFaults(),
-          concerns: ({ requests }: Row<V>) => requests.includes(kind),
-          ...special,
-        };
-      }),
+      // Reading as much as is read of an answer without end takes time.
+      (effect.kind === "endless" ? [1] : [1, "all" as const]).map((times): Fault<V> => ({
+        name: `${kind}: ${what}${times === 1 ? "" : ", for an hour"}`,
+        when: "before",
+        strike: ({ vendor }) => {
+          const rule = vendor.simulator.fault({ match: kind, times, effect });
+          return () => rule.hits() > 0;
+        },
+        lastsMs: HOUR_MS,
+        heal: ({ vendor }) => vendor.simulator.clearFaults(),
+        concerns: ({ requests }: Row<V>) => requests.includes(kind),
+        more: (row) => more(kind, effect, times === "all", row),
+      })),
     ),
   );
 }

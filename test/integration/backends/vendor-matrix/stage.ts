@@ -25,7 +25,7 @@ export const SECRETS = {
 /** What a vendor brings. */
 export interface Vendor {
   readonly type: BackendType;
-  backend(deps: BackendDeps): Backend;
+  readonly backend: (deps: BackendDeps) => Backend;
   /** Specs of the EdgeBackend and of the EdgeDevice. */
   readonly backendSpec: object;
   readonly deviceSpec: object;
@@ -60,7 +60,7 @@ export class Stage<V extends Vendor> implements AsyncDisposable {
     this.cluster.create(RESOURCES.backends, "backend", {
       credentialsSecretRef: { name: "key" },
       // Few requests where nothing happens: a day is to be passed quickly.
-      observeIntervalSeconds: 300,
+      observeIntervalSeconds: 600,
       ...vendor.backendSpec,
     });
     this.cluster.create(RESOURCES.devices, "device", { backendRef: { name: "backend" }, ...vendor.deviceSpec });

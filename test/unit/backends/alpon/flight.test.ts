@@ -27,6 +27,7 @@ test("a sentence of the vendor's that repeats a variable's value is told without
     assetId: "A1",
     dialect: ALPON_DIALECT,
     inventory: new Inventory(),
+    pollMs: 1,
     settleMs: 1,
     idleTimeoutMs: 60_000,
     createTimeoutMs: 60_000,

@@ -50,6 +50,24 @@ describe("the gate of an account", () => {
     expect(probes()).toBe(7);
   });
 
+  test("that the probe may pass and nothing else opens less and less often, until it stays open for a while", async () => {
+    const { clock, gate, probes } = bench({ now: { ok: true } });
+    gate.check();
+    await clock.advanceAsync(0);
+    for (const ms of [1_000, 2_000, 4_000, 8_000, 8_000]) {
+      gate.refused("401");
+      await clock.advanceAsync(ms - 1);
+      expect(gate.isOpen).toBe(false);
+      await clock.advanceAsync(1);
+      expect(gate.isOpen).toBe(true);
+    }
+    expect(probes()).toBe(6);
+    await clock.advanceAsync(8_000);
+    gate.refused("401");
+    await clock.advanceAsync(1_000);
+    expect(gate.isOpen).toBe(true);
+  });
+
   test("one request without an answer only makes it ask; the probe decides", async () => {
     const answer: { now: ProbeResult } = { now: { ok: true } };
     const { clock, gate, states, probes } = bench(answer);
