@@ -149,7 +149,7 @@ export interface Blow {
   /** Of the request. */
   body: string;
   /** Writes the vendor's own body of an error. */
-  refuse(status: number, text: string): void;
+  refuse: (status: number, text: string) => void;
 }
 
 /** Answers as `effect` says. A delay is the caller's business, here it does nothing. */

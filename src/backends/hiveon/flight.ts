@@ -21,6 +21,8 @@ export interface FlightHost {
   /** Aborts when the session is closed. */
   readonly signal: AbortSignal;
   readonly hurriedMs: number;
+  /** For how long that is worth it, ms. */
+  readonly hurryForMs: number;
   look(id: { deploymentId: string } | { externalId: string }): Promise<Look>;
   /** The vendor has shown a rental. */
   note(account: Ledger, attempt: number, status: DeploymentStatus): void;
@@ -67,6 +69,9 @@ export async function runCreate(
     return { ...head, externalId: status.deploymentId, result: "Succeeded" };
   };
   const failed = (failure: BackendFailure): CommandOutcome => ({ ...head, result: "Failed", failure });
+  /** Proven to have had no effect, unless the session has ended before. What failed has a pause before it is tried again. */
+  const inVain = (failure: BackendFailure): CommandOutcome =>
+    host.signal.aborted ? { ...head, result: "Lost" } : failed(failure);
 
   const before = await host.look({ externalId });
   if (before.seen === "Found") return succeeded(before.status);
@@ -97,7 +102,8 @@ export async function runCreate(
       const deploymentId = isObject(verdict.answer.json) ? textAt(verdict.answer.json, "deployment_id") : undefined;
       const status = await appear(host, externalId, deploymentId);
       if (status !== undefined) return succeeded(status);
-      if (deploymentId === undefined || host.signal.aborted) return { ...head, result: "Lost" };
+      if (deploymentId === undefined || host.signal.aborted)
+        return inVain({ class: "Transient", message: "the vendor's answer names no deployment, and none has begun" });
       // Accepted is begun, whatever is shown: it must be neither forgotten nor begun again.
       host.record(account, attempt, unseen(externalId, deploymentId));
       host.deps.lookup.tell(
@@ -111,8 +117,7 @@ export async function runCreate(
         "nobody knows whether the rental began: looking it up before anything else",
       );
       const status = await appear(host, externalId, undefined);
-      if (status !== undefined) return succeeded(status);
-      return verdict.status === undefined ? { ...head, result: "Lost" } : failed(verdict.failure);
+      return status === undefined ? inVain(verdict.failure) : succeeded(status);
     }
     default:
       return verdict satisfies never;
@@ -234,7 +239,9 @@ export async function runStop(host: FlightHost, account: Ledger, rental: Rental,
     }
     if (look.seen !== "Unclear" && !ending && asked - since >= patienceMs)
       return failed({ class: "Transient", message: why });
-    await pause(clock, patience.nextMs(look.seen !== "Unclear"), host.signal);
+    // A vendor that takes this long will not be done within seconds.
+    const isSoon = asked - since < host.hurryForMs;
+    await pause(clock, patience.nextMs(look.seen !== "Unclear" && isSoon), host.signal);
   }
   return { ...head, result: "Lost" };
 }

@@ -29,6 +29,7 @@ import { secretsOf, type DeploymentStatus } from "./wire.ts";
 /** A rental on its way is looked at so many times more often, but not more often than this. */
 const HURRY = 6;
 const FASTEST_POLL_MS = 5_000;
+const HURRY_FOR_MS = 600_000;
 
 export class HiveonSession implements DeviceSession, SearchHost {
   readonly targetKey: string;
@@ -230,6 +231,9 @@ export class HiveonSession implements DeviceSession, SearchHost {
     void verifyLookup(this, externalId, deploymentId);
   }
 
+  /** For how long something counts as on its way, ms: a state that lasts longer is looked at after the interval like any other. */
+  readonly hurryForMs = HURRY_FOR_MS;
+
   /** How long to wait between looks at something that is on its way, ms. */
   get hurriedMs(): number {
     return Math.min(FASTEST_POLL_MS, Math.max(1, this.options.pollMs / HURRY));
@@ -350,10 +354,13 @@ export class HiveonSession implements DeviceSession, SearchHost {
     if (!this.deps.account().open) return undefined;
     const live = this.books.live();
     if (live.length === 0) return undefined;
-    const isMoving = live.some(({ account, rental: { status, externalId } }) => {
+    const { clock, witness } = this.deps;
+    const isMoving = live.some(({ account, rental: { status, externalId, sinceMs } }) => {
       // What is held is waited for by people.
       if (account.held !== undefined) return false;
-      return (status.state !== "Running" && status.state !== "Failed") || this.deps.witness.isMissing(externalId);
+      if (witness.isMissing(externalId)) return witness.isMissing(externalId, clock.monotonic() - this.hurryForMs);
+      const rests = status.state === "Running" || status.state === "Failed";
+      return !rests && clock.now() - sinceMs < this.hurryForMs;
     });
     return isMoving ? this.hurriedMs : this.options.pollMs;
   }

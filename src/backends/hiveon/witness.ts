@@ -59,9 +59,10 @@ export class Witness {
     if (rental.under !== undefined) this.#proven.add(rental.under);
   }
 
-  /** Whether the vendor has said last that it does not know it. */
-  isMissing(externalId: string): boolean {
-    return this.#absent.has(externalId);
+  /** Whether the vendor has said last that it does not know it. @param afterMs for the first time after this, monotonic ms. */
+  isMissing(externalId: string, afterMs = -Infinity): boolean {
+    const entry = this.#absent.get(externalId);
+    return entry !== undefined && entry.sinceMs > afterMs;
   }
 
   /** Whether what was recorded with these credentials is the account's own. */

@@ -5,7 +5,15 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { sleep, systemClock, type Clock } from "../clock.ts";
 import { FaultRules, parseJson as parse, readBody, serveLoopback, strike, tear } from "../http-server.ts";
 import { Platform, type Answer } from "./platform.ts";
-import { DEFAULT_QUIRKS, type Effect, type HiveonOptions, type Quirks, type Rental, type Rule, type SeenRequest } from "./types.ts";
+import {
+  DEFAULT_QUIRKS,
+  type Effect,
+  type HiveonOptions,
+  type Quirks,
+  type Rental,
+  type Rule,
+  type SeenRequest,
+} from "./types.ts";
 import { Webhooks } from "./webhooks.ts";
 
 const BASE = "/vendors/v1/machines/deployments";
@@ -112,7 +120,12 @@ export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulat
         break;
       case undefined:
         break;
-      default:
+      case "reset":
+      case "answer":
+      case "hang":
+      case "endless":
+      case "trickle":
+      case "redirect":
         if ("when" in effect && effect.when === "after") work();
         entry.status = effect.kind === "answer" ? effect.status : 0;
         strike(effect, request, response, {
@@ -122,6 +135,8 @@ export async function startHiveon(options: HiveonOptions): Promise<HiveonSimulat
           refuse: (status, error) => send(response, { status, error }, quirks),
         });
         return;
+      default:
+        effect satisfies never;
     }
     const done = work();
     if (request.method === "GET") answers.set(entry.path, done);

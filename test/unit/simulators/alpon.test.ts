@@ -236,3 +236,43 @@ test("the control endpoint throws the switches and shows the devices without the
     await control.close();
   }
 });
+
+describe("a gateway in between", () => {
+  test("repeats a request, and gives the second answer", async () => {
+    await start();
+    vendor.fault({ match: "deploy", effect: { kind: "twice" } });
+    expect(await failure(await deploy(web))).toMatchObject({ status: "Fail" });
+    vendor.fault({ match: "delete", effect: { kind: "twice" } });
+    await until(() => !vendor.device("A1").busy, "the deployment");
+    expect((await call("DELETE", "/assets/A1/alpon/containers/web")).status).toBe(404);
+    expect(vendor.device("A1").made).toHaveLength(1);
+    expect(await listed()).toEqual([]);
+  });
+
+  test("gives an old answer, half of one, and the key and the body back", async () => {
+    await start();
+    expect(await listed()).toEqual([]);
+    await (await deploy(web)).text();
+    vendor.fault({ match: "list", effect: { kind: "stale" } });
+    expect(await listed()).toEqual([]);
+    vendor.fault({ match: "list", effect: { kind: "torn" } });
+    await expect(listed()).rejects.toThrow();
+    expect(await listed()).toHaveLength(1);
+    vendor.fault({ match: "deploy", effect: { kind: "answer", when: "before", status: 500, echo: true } });
+    const text = await (await deploy(web)).text();
+    expect(text).toContain(KEY["x-api-key"]);
+    expect(text).toContain("nginx");
+  });
+});
+
+test.each([true, false])("a restart in the middle says nothing more, and goes on or not: %s", async (resumes) => {
+  await start({ stepMs: 20 });
+  const device = vendor.device("A1");
+  const deploying = deploy(web);
+  await until(() => device.busy, "the deployment");
+  device.reboot({ downMs: 10, resumes });
+  expect((await eventsOf(await deploying)).map(({ status }) => status)).not.toContain("Success");
+  expect((await deploy(web)).status).toBe(200);
+  await until(() => device.online, "the device");
+  expect(device.made).toHaveLength(resumes ? 1 : 0);
+});

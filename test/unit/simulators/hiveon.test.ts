@@ -364,3 +364,21 @@ test("the control endpoint shows the books without what a start's body may hide,
   expect((await post("nothing", {})).status).toBe(404);
   expect(await (await fetch(control.url)).json()).toMatchObject({ rentals: 2, rented: 2 });
 });
+
+test("a gateway repeats a start, gives an old status, half of one, and the key and the body back", async () => {
+  const { vendor, call, start } = await bench({
+    machines: [{ id: "m1", prices: [{ id: "p1", amount: "1", currency: "BTC" }], slots: 2 }],
+  });
+  expect((await call("GET", `${BASE}/ours-1`)).status).toBe(404);
+  vendor.fault({ match: "start", effect: { kind: "twice" } });
+  expect((await start()).body).toEqual({ deployment_id: vendor.rentals()[1]?.deploymentId });
+  vendor.fault({ match: "status", effect: { kind: "stale" } });
+  expect((await call("GET", `${BASE}/ours-1`)).status).toBe(404);
+  vendor.fault({ match: "status", effect: { kind: "torn" } });
+  await expect(call("GET", `${BASE}/ours-1`)).rejects.toThrow();
+  expect((await call("GET", `${BASE}/ours-1`)).status).toBe(200);
+  vendor.fault({ match: "start", effect: { kind: "answer", when: "before", status: 500, echo: true } });
+  const { text } = await start();
+  expect(text).toContain(KEY);
+  expect(text).toContain("ours-1");
+});

@@ -10,6 +10,7 @@ import {
 import type { FakeClock } from "../../../support/fake-clock.ts";
 import type { Ending, Row, Subject } from "../vendor-matrix/cell.ts";
 import { SECRETS, Stage, type Vendor } from "../vendor-matrix/stage.ts";
+import { standing } from "../vendor-matrix/standing.ts";
 
 const ASSET = "A1";
 /** Made by people, with their own tools. */
@@ -61,7 +62,7 @@ function ending({ vendor, object }: Stage<Alpon>): Ending {
   return {
     state: {
       containers: [...containers.values()].filter(isOurs).map(shown),
-      object: object === undefined ? "gone" : standing(object),
+      object: standing(object),
     },
     effects: ours.length + updates,
     theirs: [...containers.values()].filter((each) => !isOurs(each)).map((each) => ({ ...each })),
@@ -78,25 +79,6 @@ function shown({ name, image, environments, ports, volumes, hostNetwork, privile
   const { owner, namespace, uid } = JSON.parse(String(DRAYAGE_MARKER)) as Record<string, unknown>;
   const marker = { owner, namespace, uid };
   return { name, image, variables, marker, ports, volumes, hostNetwork, privileged, state };
-}
-
-/** What status says in the end, without times and ids. */
-export function standing({ metadata, status }: EdgeContainer): object {
-  const { phase, conditions, external, applied, operation, backoff, lastFailure, drift } = status ?? {};
-  return {
-    generation: metadata.generation,
-    conditions: conditions?.map(({ type, status: is, reason, observedGeneration }) => [
-      type,
-      is,
-      reason,
-      observedGeneration,
-    ]),
-    phase,
-    name: external?.name,
-    // Where there is nothing, what was applied last is of no consequence.
-    ...(external !== undefined && { applied }),
-    open: { operation, backoff, lastFailure, drift },
-  };
 }
 
 const SPEC: Partial<EdgeContainer["spec"]> = {

@@ -1,21 +1,9 @@
 /** What may befall any request to a vendor with an HTTP API, once and for an hour. The simulators share the words for it. */
+import type { GatewayEffect, HttpEffect as PlainEffect } from "../../../../src/simulators/http-server.ts";
 import type { Fault, Row } from "./cell.ts";
 import { HOUR_MS, type Vendor } from "./stage.ts";
 
-type When = "before" | "after";
-
-/** Effects that every simulator of an HTTP API has. */
-export type HttpEffect =
-  | { kind: "reset"; when: When }
-  | { kind: "answer"; when: When; status: number; retryAfterS?: number; html?: boolean; echo?: boolean }
-  | { kind: "hang"; when: When }
-  | { kind: "delay"; ms: number }
-  | { kind: "endless" }
-  | { kind: "trickle"; everyMs: number }
-  | { kind: "redirect"; to: string }
-  | { kind: "torn" }
-  | { kind: "twice" }
-  | { kind: "stale" };
+export type HttpEffect = PlainEffect | GatewayEffect;
 
 /** Longer than any page lets a request take, shorter than what counts as settled. */
 const LATE_MS = 20_000;
