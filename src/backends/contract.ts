@@ -22,6 +22,7 @@ import type { EdgeContainerSpec } from "../crds/edge-container.ts";
 import type { EdgeDeviceSpec } from "../crds/edge-device.ts";
 import type { BackendFailure } from "./errors.ts";
 import type { RegistryKeeper } from "./registry-contract.ts";
+import type { StackKeeper } from "./stack-contract.ts";
 
 /** The vendor of a backend: the key of its block in EdgeBackend.spec. */
 export type BackendType = "kanto" | "alpon" | "hiveon" | "mittwald";
@@ -369,6 +370,8 @@ export interface Account {
   webhook?(raw: Buffer, headers: Readonly<Record<string, string | string[] | undefined>>): WebhookVerdict;
   /** Where the vendor keeps logins at registries per project (Planner.keepsRegistries). */
   readonly registries?: RegistryKeeper;
+  /** Where the vendor has stacks of its own that containers are in. */
+  readonly stacks?: StackKeeper;
   close(): Promise<void>;
 }
 

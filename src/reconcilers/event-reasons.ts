@@ -19,6 +19,12 @@ export const EVENT_REASONS = {
   ChildCreated: "ChildCreated",
   /** An EdgeStack deleted an EdgeContainer that it had made. */
   ChildRemoved: "ChildRemoved",
+  /** An EdgeStack removed from its own stack at the vendor what somebody else had put there. */
+  StrayRemoved: "StrayRemoved",
+  /** A second stack at the vendor carries an EdgeStack's mark. */
+  StackDoubled: "StackDoubled",
+  /** What an EdgeStack has left of its own stack at the vendor: the stack, and its volumes. */
+  StackKept: "StackKept",
   /** A device is connected (again). */
   Connected: "Connected",
 } as const;

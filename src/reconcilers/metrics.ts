@@ -25,7 +25,7 @@ export interface ReconcilerMetrics {
 /** Counts in the process's registry. */
 export function reconcilerMetrics(metrics: Metrics): ReconcilerMetrics {
   const operations = metrics.counter(METRICS.operations);
-  for (const type of ["Create", "Recreate", "Swap", "Restart"]) operations.inc({ type }, 0);
+  for (const type of ["Create", "Recreate", "Swap", "Restart", "CreateStack"]) operations.inc({ type }, 0);
   const orphans = metrics.counter(METRICS.orphans);
   for (const kind of ["EdgeContainer", "EdgeDevice", "EdgeBackend", "EdgeRegistry", "EdgeStack"])
     orphans.inc({ kind }, 0);

@@ -23,6 +23,8 @@ export interface Stores {
 
 /** EdgeContainers by `namespace/name` of the EdgeStack that they belong to. */
 export const BY_STACK = "stack";
+/** EdgeStacks by the vendor's id of the stack that is their own. */
+export const BY_EXTERNAL = "external";
 /** EdgeStacks by `namespace/name` of each EdgeContainer that they are made of. */
 export const BY_CHILD = "child";
 /** EdgeContainers, and EdgeStacks, by `namespace/device`. */
@@ -59,6 +61,7 @@ export function addIndexes(stores: Stores): void {
   stores.stacks.addIndex(BY_DEVICE, (object) => [
     keyString({ namespace: object.metadata.namespace ?? "", name: object.spec.deviceRef.name }),
   ]);
+  stores.stacks.addIndex(BY_EXTERNAL, ({ status }) => (status?.external === undefined ? [] : [status.external.id]));
   stores.stacks.addIndex(BY_CHILD, ({ metadata, spec }) =>
     spec.containers.map(({ name }) =>
       keyString({ namespace: metadata.namespace ?? "", name: childName(metadata.name, name) }),

@@ -6,6 +6,7 @@ import { LOW_PRIORITY } from "../controller/work-queue.ts";
 import { ANNOTATIONS } from "../crds/group.ts";
 import type { EdgeContainer } from "../crds/edge-container.ts";
 import type { EdgeDevice } from "../crds/edge-device.ts";
+import type { EdgeStack } from "../crds/edge-stack.ts";
 import type { EdgeRegistry } from "../crds/edge-registry.ts";
 import { keyOf, keyString } from "../kube/resource.ts";
 import type { StoreEvent } from "../kube/store.ts";
@@ -14,6 +15,7 @@ import { backendKeyOf } from "./allowed-namespaces.ts";
 import type { Memories } from "./edge-container/memory.ts";
 import { isPullRegistry } from "./edge-registry/pull-secrets.ts";
 import { stackOwnerOf } from "./edge-stack/child.ts";
+import { ownDeviceName } from "./edge-stack/own-plan.ts";
 import type { Environment, Wake } from "./environment.ts";
 import {
   BY_BACKEND,
@@ -105,9 +107,21 @@ export class Wiring {
       mapTo: (container) => this.#stacksOf(container),
       reason: "container changed",
     });
+    // A stack of its own at the vendor was made, or is cleared away: its EdgeDevice is needed, or others may not use it.
+    enqueueFrom(stacks, controllers.device, {
+      predicate: (event) => event.type !== "updated" || externalOf(event.object) !== externalOf(event.old),
+      mapTo: (stack) => this.#devicesOf(stack),
+      reason: "stack changed",
+    });
     enqueueFrom(devices, controllers.stack, {
       predicate: concernsDependents,
-      mapTo: (device) => stacks.byIndex(BY_DEVICE, keyString(keyOf(device))).map(keyOf),
+      mapTo: (device) => {
+        const owner = stackOwnerOf(device);
+        const using = stacks.byIndex(BY_DEVICE, keyString(keyOf(device))).map(keyOf);
+        return owner === undefined
+          ? using
+          : [...using, { namespace: device.metadata.namespace ?? "", name: owner.name }];
+      },
       reason: "device changed",
     });
     // An older device of the same target may have gone: the next one takes over.
@@ -179,6 +193,8 @@ export class Wiring {
     for (const device of this.#stores.devices.byIndex(BY_BACKEND, keyString(backend))) {
       this.wake.device(keyOf(device), reason);
       for (const container of this.#containersOf(keyOf(device))) this.wake.container(keyOf(container), reason);
+      for (const stack of this.#stores.stacks.byIndex(BY_DEVICE, keyString(keyOf(device))))
+        this.wake.stack(keyOf(stack), reason);
     }
   }
 
@@ -265,6 +281,16 @@ export class Wiring {
     return this.#stores.containers.byIndex(BY_DEVICE, keyString(device));
   }
 
+  /** The EdgeDevice that stands for its own stack, and those that name that stack. */
+  #devicesOf(stack: EdgeStack): ObjectKey[] {
+    const { namespace = "" } = stack.metadata;
+    const id = externalOf(stack);
+    const naming =
+      id === undefined ? [] : this.#stores.devices.list().filter(({ spec }) => spec.mittwald?.stackId === id);
+    const own = this.#stores.devices.get({ namespace, name: ownDeviceName(stack) });
+    return [...(own === undefined ? [] : [own]), ...naming].map(keyOf);
+  }
+
   /** The EdgeStack that it belongs to, and those that want its name. */
   #stacksOf(container: EdgeContainer): ObjectKey[] {
     const wanting = this.#stores.stacks.byIndex(BY_CHILD, keyString(keyOf(container))).map(keyOf);
@@ -328,6 +354,10 @@ function comesOrGoes<T extends KubeObject>(event: StoreEvent<T>): boolean {
 function concernsDependents<T extends KubeObject>(event: StoreEvent<T>): boolean {
   if (event.type !== "updated") return true;
   return isNews(event) || stalledOf(event.object) !== stalledOf(event.old);
+}
+
+function externalOf({ status }: EdgeStack): string | undefined {
+  return status?.external?.id;
 }
 
 /** What a stack says of its containers, or has to set right about them. */

@@ -17,6 +17,7 @@ import { MittwaldClient } from "./client.ts";
 import { Project } from "./project.ts";
 import { MittwaldRegistries } from "./registries.ts";
 import { MittwaldSession } from "./session.ts";
+import { MittwaldStacks } from "./stacks.ts";
 
 /** The vendor publishes no number; what it allows comes with each answer. */
 export const MITTWALD_LIMITS = { requestsPerSecond: 10, burst: 20, concurrency: 4 } as const;
@@ -30,6 +31,7 @@ export class MittwaldAccount implements Account {
   readonly #http: HttpAccount<MittwaldSession>;
   readonly registries: MittwaldRegistries;
   readonly #client: MittwaldClient;
+  readonly stacks: MittwaldStacks;
   readonly #projects = new Map<string, Project>();
 
   /** @param settleMs default of Backend.settleMs. */
@@ -65,6 +67,7 @@ export class MittwaldAccount implements Account {
       malformed: (kind) => deps.metrics.malformed("mittwald", kind),
     });
     this.registries = new MittwaldRegistries(this.#client, clock);
+    this.stacks = new MittwaldStacks(this.#client, clock);
   }
 
   get endpoint(): string {

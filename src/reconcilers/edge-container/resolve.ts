@@ -9,6 +9,7 @@ import type { EdgeDevice } from "../../crds/edge-device.ts";
 import { findCondition } from "../../controller/conditions.ts";
 import type { Accounts } from "../accounts.ts";
 import { backendKeyOf, isAllowed } from "../allowed-namespaces.ts";
+import { stackOwnerOf } from "../edge-stack/child.ts";
 import type { Stores } from "../stores.ts";
 
 /** How far the way to the device goes. */
@@ -40,6 +41,14 @@ export function resolve(object: EdgeContainer, stores: Stores, accounts: Account
       kind: "Missing",
       reason: "DeviceNotFound",
       message: `EdgeDevice ${namespace}/${deviceName} does not exist`,
+    };
+  const owner = stackOwnerOf(device);
+  if (owner !== undefined && stackOwnerOf(object)?.name !== owner.name)
+    return {
+      kind: "Rejected",
+      reason: "Rejected",
+      stalledReason: "StackOwned",
+      message: `deviceRef: EdgeDevice ${deviceName} stands for EdgeStack ${owner.name}'s own stack at the vendor: add the container to that EdgeStack, or name another EdgeDevice`,
     };
   const key = backendKeyOf(device);
   const backend = stores.backends.get(key);

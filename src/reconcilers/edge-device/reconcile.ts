@@ -9,17 +9,18 @@ import type { EdgeContainer } from "../../crds/edge-container.ts";
 import type { EdgeDevice } from "../../crds/edge-device.ts";
 import { withDeviceDefaults } from "../../crds/defaults.ts";
 import { KINDS } from "../../crds/group.ts";
-import { keyString } from "../../kube/resource.ts";
+import { keyOf, keyString } from "../../kube/resource.ts";
 import type { ObjectKey } from "../../kube/types.ts";
 import { backendKeyOf, isAllowed } from "../allowed-namespaces.ts";
 import { busyShowsInMs, shownConnection } from "../connection.ts";
 import { earliest } from "../edge-container/deletion.ts";
 import type { Memories } from "../edge-container/memory.ts";
 import { mayCost } from "../edge-container/rental.ts";
+import { ownership, stackOwnerOf } from "../edge-stack/child.ts";
 import type { Environment } from "../environment.ts";
 import { addFinalizer, hasFinalizer, removeFinalizer } from "../finalizer.ts";
 import { silenceMs, type FormerWord } from "../silence.ts";
-import { BY_DEVICE, BY_TARGET, targetIndexKey } from "../stores.ts";
+import { BY_DEVICE, BY_EXTERNAL, BY_TARGET, targetIndexKey } from "../stores.ts";
 import { deviceCommandKey, wakeCommandKey } from "../wake.ts";
 import { takeInventory } from "./inventory.ts";
 import { workOffRemovals } from "./removals.ts";
@@ -117,6 +118,15 @@ function open(object: EdgeDevice, env: Environment): Opened {
       reason: first.reason,
       message: refused.map((problem) => `${problem.path}: ${problem.message}`).join("; "),
     };
+  const stack = stackOfTarget(object, env);
+  if (stack !== undefined) {
+    drop(object, env);
+    return {
+      kind: "Stalled",
+      reason: "StackOwned",
+      message: `mittwald.stackId: that stack is EdgeStack ${stack}'s own: add containers to that EdgeStack, or name another stack`,
+    };
+  }
   const owner = ownerOfTarget(object, env);
   if (owner !== undefined) {
     drop(object, env);
@@ -144,6 +154,14 @@ function open(object: EdgeDevice, env: Environment): Opened {
     if (error instanceof TargetError) return { kind: "Stalled", reason: error.reason, message: error.message };
     throw error;
   }
+}
+
+/** The EdgeStack whose own stack at the vendor an EdgeDevice names without being made by it: `namespace/name`. */
+function stackOfTarget(object: EdgeDevice, env: Environment): string | undefined {
+  const { stackId } = object.spec.mittwald ?? {};
+  if (stackId === undefined) return undefined;
+  const other = env.stores.stacks.byIndex(BY_EXTERNAL, stackId).find((stack) => ownership(object, stack) !== "Own");
+  return other === undefined ? undefined : keyString(keyOf(other));
 }
 
 /** The older EdgeDevice of the same target, if there is one: `namespace/name`. Age, then uid, decides. */
@@ -198,6 +216,10 @@ function wakeContainers(object: EdgeDevice, env: Environment): void {
 function isNeeded(object: EdgeDevice, env: Environment): boolean {
   const { namespace = "", name } = object.metadata;
   if ((object.status?.pendingRemovals?.length ?? 0) > 0) return true;
+  const owner = stackOwnerOf(object);
+  const stack = owner === undefined ? undefined : env.stores.stacks.get({ namespace, name: owner.name });
+  // The way to a stack of its own, which is still to be cleared away.
+  if (stack !== undefined && stack.metadata.uid === owner?.uid && stack.status?.external !== undefined) return true;
   return env.stores.containers.byIndex(BY_DEVICE, keyString({ namespace, name })).length > 0;
 }
 

@@ -13,9 +13,14 @@ import { earliest } from "../edge-container/deletion.ts";
 import type { Environment } from "../environment.ts";
 import { EVENT_REASONS } from "../event-reasons.ts";
 import { hasFinalizer, removeFinalizer } from "../finalizer.ts";
-import { ownership, release, type Target } from "./child.ts";
+import { ownership, release } from "./child.ts";
+import type { StackMemory } from "./memory.ts";
+import { removeOwnDevice } from "./own-device.ts";
+import { ownDeviceName, ownTarget } from "./own-plan.ts";
+import { announceLeft, clearOwn } from "./own-removal.ts";
 import { planRemoval, type Existing } from "./plan.ts";
 import { reportStack } from "./report.ts";
+import { computeStackStatus } from "./status.ts";
 import { writeSteps } from "./write.ts";
 
 /** How soon to look again after a write met something that has changed, ms. */
@@ -28,7 +33,7 @@ const ORPHAN_DEPENDENTS = "orphan";
 export async function reconcileStackDeletion(
   stack: EdgeStack,
   existing: Existing,
-  target: Target,
+  memory: StackMemory,
   context: ReconcileContext,
   env: Environment,
 ): Promise<number | undefined> {
@@ -36,6 +41,9 @@ export async function reconcileStackDeletion(
   const why = await orphanReason(stack, env);
   if (why !== undefined) return letGo(stack, existing.owned, why, context, env);
 
+  const { external, operation } = stack.status ?? {};
+  const isOwn = external !== undefined || operation !== undefined;
+  const target = isOwn ? ownTarget(stack) : { device: stack.spec.deviceRef.name, own: false };
   const forced = stack.metadata.annotations?.[ANNOTATIONS.forceOrphan] === "true";
   const graceMs = (stack.spec.deletion?.graceSeconds ?? STACK_DEFAULTS.deletion.graceSeconds) * 1000;
   const overInMs = Date.parse(stack.metadata.deletionTimestamp ?? "") + graceMs - env.clock.now();
@@ -51,6 +59,23 @@ export async function reconcileStackDeletion(
   }
   // The cache may trail what a former process made; a stack that is gone can no longer remove anything.
   if (!forced && (await leftOvers(stack, env)).length > 0) return LOOK_AGAIN_MS;
+  if (isOwn && !forced && !env.options.readOnly) {
+    const cleared = await clearOwn(stack, memory, overInMs, env, context.log);
+    if (!cleared.done) {
+      const due = await reportStack(stack, { views: plan.views, deletion: cleared.message }, env);
+      return earliest(due, cleared.againInMs);
+    }
+    // Its EdgeDevice keeps the way to the vendor open for as long as the status names the stack.
+    const status = computeStackStatus(
+      stack,
+      { views: [], deletion: "the last EdgeDevice goes", vendor: {} },
+      env.clock.now(),
+    );
+    await env.statusWriter.write(env.resources.stacks, stack, status);
+    announceLeft(stack, cleared.left, env);
+    return LOOK_AGAIN_MS;
+  }
+  if (!forced && !(await removeOwnDevice(stack, env))) return LOOK_AGAIN_MS;
   if (forced && existing.owned.length > 0) orphaned(stack, `annotation ${ANNOTATIONS.forceOrphan} is set`, env);
   context.log.info({}, "letting go of the stack");
   await removeFinalizer(env, env.resources.stacks, stack);
@@ -81,6 +106,20 @@ async function letGo(
       if (isNotFound(error)) continue;
       if (isConflict(error) || isRefusedPatch(error)) return LOOK_AGAIN_MS;
       throw error;
+    }
+  }
+  const device = env.stores.devices.get({
+    namespace: stack.metadata.namespace ?? "",
+    name: ownDeviceName(stack),
+  });
+  if (device !== undefined && ownership(device, stack) === "Own") {
+    try {
+      const body = release(device);
+      const freed = await env.client.patch(env.resources.devices, keyOf(device), { type: "json", body });
+      env.expectations.wrote(resourceName(env.resources.devices), keyOf(device), freed.metadata.resourceVersion);
+    } catch (error) {
+      if (isConflict(error) || isRefusedPatch(error)) return LOOK_AGAIN_MS;
+      if (!isNotFound(error)) throw error;
     }
   }
   orphaned(stack, why, env);

@@ -4,6 +4,12 @@ export interface StackMemory {
   readonly uid: string;
   /** Clock.now() when a name conflict was first seen. */
   conflictSinceMs?: number;
+  /** Clock.monotonic() when this process last heard, or gave up hearing, what became of a creation at the vendor. */
+  creationEndedAtMs?: number | undefined;
+  /** Ids of stacks at the vendor that carry its mark beside its own, and were told of. */
+  doubles?: ReadonlySet<string>;
+  /** The stack at the vendor was emptied for the deletion. */
+  emptied?: boolean;
 }
 
 export class StackMemories {

@@ -13,9 +13,11 @@ import { earliest } from "../edge-container/deletion.ts";
 import type { Environment } from "../environment.ts";
 import { addFinalizer } from "../finalizer.ts";
 import { BY_STACK } from "../stores.ts";
-import { childName, type Target } from "./child.ts";
+import { childName } from "./child.ts";
 import { reconcileStackDeletion } from "./deletion.ts";
 import type { StackMemories, StackMemory } from "./memory.ts";
+import { prepareOwn } from "./own.ts";
+import { ownTarget, wantsOwnStack } from "./own-plan.ts";
 import { planChildren, type ChildView, type Existing } from "./plan.ts";
 import { reportStack } from "./report.ts";
 import { stackProblems } from "./validate.ts";
@@ -41,7 +43,7 @@ export async function reconcileStack(
   const wake =
     stack.metadata.deletionTimestamp === undefined
       ? await reconcilePresent(stack, existing, memories.of(keyString(key), stack.metadata.uid), context, env)
-      : await reconcileStackDeletion(stack, existing, targetOf(stack), context, env);
+      : await reconcileStackDeletion(stack, existing, memories.of(keyString(key), stack.metadata.uid), context, env);
   return wake === undefined ? {} : { requeueAfterMs: Math.ceil(wake) };
 }
 
@@ -55,7 +57,8 @@ async function reconcilePresent(
   let stack = object;
   const { namespace = "" } = stack.metadata;
   const device = env.stores.devices.get({ namespace, name: stack.spec.deviceRef.name });
-  const target = targetOf(stack);
+  const isOwn = wantsOwnStack(stack, device);
+  const target = isOwn ? ownTarget(stack) : { device: stack.spec.deviceRef.name, own: false };
   const plan = planChildren(stack, target, existing);
   const suspendedBy = suspensionOf(stack, env);
   const shown = { views: plan.views, ...(suspendedBy !== undefined && { suspendedBy }) };
@@ -70,20 +73,25 @@ async function reconcilePresent(
   if (env.options.readOnly) return reportStack(stack, shown, env);
   // Before the first effect, so that whatever is made is also removed in order.
   if (plan.steps.length > 0 || existing.owned.length > 0) stack = await addFinalizer(env, env.resources.stacks, stack);
+  let againInMs: number | undefined;
+  if (isOwn && stack.spec.suspend !== true) {
+    const pass = { device, views: plan.views, memory, env, log: context.log };
+    const prepared = await prepareOwn(stack, pass, existing.owned);
+    ({ stack, againInMs } = prepared);
+    if (prepared.waiting !== undefined) {
+      const due = await reportStack(stack, { ...shown, waiting: prepared.waiting }, env);
+      return earliest(due, againInMs);
+    }
+  }
   const { again, refused } = await writeSteps(stack, plan.steps, env, context.log);
   const conflictMs = conflictStallsInMs(stack, plan.views, memory, env.clock.now());
   const due = await reportStack(stack, { ...shown, refused, conflictIsOld: conflictMs === 0 }, env);
-  return earliest(due, again ? LOOK_AGAIN_MS : undefined, conflictMs === 0 ? undefined : conflictMs);
+  return earliest(due, againInMs, again ? LOOK_AGAIN_MS : undefined, conflictMs === 0 ? undefined : conflictMs);
 }
 
 function suspensionOf(stack: EdgeStack, env: Environment): string | undefined {
   if (stack.spec.suspend === true) return "spec.suspend is set: nothing is made, changed or removed";
   return env.options.readOnly ? "the operator runs with --read-only" : undefined;
-}
-
-/** Where the containers run. */
-function targetOf(stack: EdgeStack): Target {
-  return { device: stack.spec.deviceRef.name, own: false };
 }
 
 function existingOf(stack: EdgeStack, env: Environment): Existing {

@@ -25,7 +25,7 @@ export interface StackStanding {
   readonly suspendedBy?: string;
   /** What the deletion is at. */
   readonly deletion?: string;
-  /** Parts of the status that are not about the containers. */
+  /** What the status says of the stack at the vendor. Absent: what it said before. */
   readonly vendor?: Pick<EdgeStackStatus, "external" | "operation" | "backoff">;
 }
 
@@ -52,8 +52,17 @@ export function computeStackStatus(stack: EdgeStack, standing: StackStanding, no
     phase: phaseOf(conditions, stack.metadata.deletionTimestamp !== undefined),
     ready: `${wanted.filter(({ child }) => child.ready === "True").length}/${total}`,
     ...(judged.length > 0 && { children: judged.slice(0, MOST_CHILDREN).map(({ child }) => child) }),
-    ...standing.vendor,
+    ...(standing.vendor ?? vendorOf(stack)),
     conditions,
+  };
+}
+
+function vendorOf({ status }: EdgeStack): NonNullable<StackStanding["vendor"]> {
+  const { external, operation, backoff } = status ?? {};
+  return {
+    ...(external !== undefined && { external }),
+    ...(operation !== undefined && { operation }),
+    ...(backoff !== undefined && { backoff }),
   };
 }
 

@@ -4,7 +4,7 @@ import type { EdgeDevice } from "../../crds/edge-device.ts";
 import type { EdgeStack } from "../../crds/edge-stack.ts";
 import { problemsOf } from "../../crds/parse.ts";
 import type { StalledReason } from "../../crds/reasons.ts";
-import { childSpec } from "./child.ts";
+import { childSpec, stackOwnerOf } from "./child.ts";
 import { inOrder } from "./order.ts";
 
 /** Longest value of a label, which the stack's name becomes on its EdgeContainers. */
@@ -55,6 +55,24 @@ function deviceProblems({ spec }: EdgeStack, device: EdgeDevice): StackProblem[]
     unsupported(
       `containers: has ${spec.containers.length}, and on Hiveon each container is a rental that nothing connects with another one: leave exactly one, and make EdgeContainers of the others`,
     );
+  const owner = stackOwnerOf(device);
+  if (owner !== undefined)
+    problems.push({
+      reason: "StackOwned",
+      message: `deviceRef: EdgeDevice ${device.metadata.name} stands for EdgeStack ${owner.name}'s own stack at the vendor: name the EdgeDevice of the project`,
+    });
+  if (device.spec.mittwald !== undefined && spec.mode === "Shared" && (spec.volumes?.length ?? 0) > 0)
+    unsupported(
+      "volumes: in mode Shared the stack is not this object's alone, and nothing would tell its volumes from others': leave them out; what a template mounts by volumeName is declared with it",
+    );
+  if (device.spec.mittwald !== undefined)
+    (spec.volumes ?? []).forEach(({ name }, index) => {
+      if (name.length < 2)
+        problems.push({
+          reason: "InvalidSpec",
+          message: `volumes[${index}].name: mittwald takes two characters or more`,
+        });
+    });
   if (device.spec.mittwald === undefined && (spec.volumes?.length ?? 0) > 0)
     unsupported(
       "volumes: this device's backend keeps no named volumes: remove them, and mount directories of the device with hostPath where it has any",

@@ -11,6 +11,9 @@ test("event reasons are frozen: alerts select by them", () => {
     "Orphaned",
     "RemovalFailed",
     "RemovalPending",
+    "StackDoubled",
+    "StackKept",
     "StopFailed",
+    "StrayRemoved",
   ]);
 });

@@ -129,7 +129,8 @@ describe("a stack", () => {
 });
 
 describe("a spec is refused", () => {
-  const device = (vendor: object) => ({ spec: { backendRef: { name: "b" }, ...vendor } }) as EdgeDevice;
+  const device = (vendor: object) =>
+    ({ metadata: { name: "press" }, spec: { backendRef: { name: "b" }, ...vendor } }) as EdgeDevice;
   const kanto = device({ kanto: { thingId: "a:b" } });
   const hiveon = device({ hiveon: { machineId: "m", machinePriceId: "p" } });
   const reasons = (object: typeof stack, on: EdgeDevice | undefined) =>

@@ -1,0 +1,184 @@
+/**
+ * Stacks of our own. Since 2026-06-26 a project may have more than its default stack, whose id is the project's (OpenAPI, operation
+ * container-create-stack, and the vendor's changelog of that day); what a stack is for stands in its description alone, which PUT leaves as it
+ * is. There is no idempotency key: our mark in the description is how one is found again after its creation's answer was lost:
+ * `shop [drayage-stack:<owner>/<namespace>/<name>/<uid>/<operation>]`, parts URI-encoded.
+ */
+import type { BackendClock } from "../contract.ts";
+import type { BackendFailure } from "../errors.ts";
+import type { ObservedStack, StackKeeper, StackListing, StackMarker, StackOutcome } from "../stack-contract.ts";
+import type { Call, MittwaldClient, StackRef } from "./client.ts";
+import { readMarker } from "./marker.ts";
+import type { Stack } from "./types.ts";
+
+const MARK = /\[drayage-stack:([^\s\]/]+)\/([^\s\]/]+)\/([^\s\]/]+)\/([^\s\]/]+)\/([^\s\]/]+)\]$/;
+
+type Client = Pick<
+  MittwaldClient,
+  "stacks" | "stack" | "createStack" | "patchStack" | "declareStack" | "deleteVolume" | "deleteStack"
+>;
+
+export class MittwaldStacks implements StackKeeper {
+  readonly #client: Client;
+  readonly #clock: Pick<BackendClock, "monotonic">;
+  /** The newest listing of each project; one serves all who ask. */
+  readonly #listings = new Map<string, { atMs: number; answer: Promise<StackListing> }>();
+
+  constructor(client: Client, clock: Pick<BackendClock, "monotonic">) {
+    this.#client = client;
+    this.#clock = clock;
+  }
+
+  list(projectId: string, maxAgeMs: number): Promise<StackListing> {
+    const now = this.#clock.monotonic();
+    const known = this.#listings.get(projectId);
+    if (known !== undefined && now - known.atMs < maxAgeMs) return known.answer;
+    for (const [id, { atMs }] of this.#listings) if (now - atMs > 3_600_000) this.#listings.delete(id);
+    const entry = { atMs: now, answer: this.#list(projectId) };
+    this.#listings.set(projectId, entry);
+    return entry.answer;
+  }
+
+  create(projectId: string, marker: StackMarker): Promise<StackOutcome> {
+    return this.#write(projectId, () => this.#client.createStack(projectId, describe(marker)));
+  }
+
+  addVolumes(projectId: string, stackId: string, names: readonly string[]): Promise<StackOutcome> {
+    const volumes = Object.fromEntries(names.map((name) => [name, { name }]));
+    return this.#change({ projectId, stackId }, () => this.#client.patchStack({ projectId, stackId }, { volumes }));
+  }
+
+  removeServices(
+    projectId: string,
+    stackId: string,
+    services: readonly { id: string; name: string }[],
+  ): Promise<StackOutcome> {
+    const ref = { projectId, stackId };
+    return this.#change(ref, (stack) => {
+      const isAsSeen = services.every(({ id, name }) =>
+        stack.services.some((service) => service.id === id && service.serviceName === name),
+      );
+      if (!isAsSeen) return "the services are not those that were seen";
+      const unwanted = Object.fromEntries(services.map(({ name }) => [name, {}]));
+      return this.#client.patchStack(ref, { services: unwanted });
+    });
+  }
+
+  empty(projectId: string, stackId: string): Promise<StackOutcome> {
+    const ref = { projectId, stackId };
+    return this.#change(ref, () => this.#client.declareStack(ref, { services: {}, volumes: {} }));
+  }
+
+  async removeVolume(projectId: string, stackId: string, volumeId: string): Promise<StackOutcome> {
+    const ref = { projectId, stackId };
+    return this.#change(ref, (stack) => {
+      const volume = stack.volumes.find(({ id }) => id === volumeId);
+      if (volume === undefined) return { result: "Succeeded" };
+      if ((volume.linkedServices ?? []).length > 0) return `volume ${volume.name} is mounted`;
+      return this.#client.deleteVolume(ref, volumeId);
+    });
+  }
+
+  remove(projectId: string, stackId: string): Promise<StackOutcome> {
+    const ref = { projectId, stackId };
+    return this.#change(ref, (stack) =>
+      // With a stack go its volumes and their data: only what has been seen to be empty is removed.
+      stack.services.length > 0 || stack.volumes.length > 0 ? "the stack is not empty" : this.#client.deleteStack(ref),
+    );
+  }
+
+  async #list(projectId: string): Promise<StackListing> {
+    const call = await this.#client.stacks(projectId, { urgent: true });
+    if (call.kind !== "Done") return { ok: false, failure: call.failure };
+    return { ok: true, stacks: call.value.map(observeStack), stale: call.stale };
+  }
+
+  /** Looks, lets `decide` say no or send, and forgets what was listed before. */
+  async #change(
+    ref: StackRef,
+    decide: (stack: Stack) => string | StackOutcome | Promise<Call<Stack | undefined>>,
+  ): Promise<StackOutcome> {
+    if (ref.stackId === ref.projectId) return refused("it is the project's default stack, which is everybody's");
+    const seen = await this.#client.stack(ref);
+    if (seen.kind !== "Done") return { result: "Failed", failure: seen.failure };
+    if (seen.stale)
+      return { result: "Failed", failure: { class: "Transient", message: "the vendor shows an old view" } };
+    if (readStackMarker(seen.value.description) === undefined)
+      return refused("its description does not say any more that it is ours");
+    const decision = decide(seen.value);
+    if (typeof decision === "string") return refused(decision);
+    if (!(decision instanceof Promise)) return decision;
+    return this.#write(ref.projectId, () => decision);
+  }
+
+  /** Whatever was listed before a change, or while it was under way, is old. */
+  async #write(projectId: string, send: () => Promise<Call<Stack | undefined>>): Promise<StackOutcome> {
+    this.#listings.delete(projectId);
+    const outcome = outcomeOf(await send());
+    this.#listings.delete(projectId);
+    return outcome;
+  }
+}
+
+function refused(message: string): StackOutcome {
+  const failure: BackendFailure = { class: "Conflict", reason: "StateConflict", message };
+  return { result: "Failed", failure };
+}
+
+function outcomeOf(call: Call<Stack | undefined>): StackOutcome {
+  switch (call.kind) {
+    case "Done":
+      return { result: "Succeeded", ...(call.value !== undefined && { id: call.value.id }) };
+    case "Refused":
+      return { result: "Failed", failure: call.failure };
+    case "NotSent":
+      return call.fenced
+        ? { result: "Refused", message: call.failure.message }
+        : { result: "Failed", failure: call.failure };
+    case "Unknown":
+      return { result: "Lost", message: call.failure.message };
+    default:
+      return call satisfies never;
+  }
+}
+
+/** What the vendor lists, in our words. */
+function observeStack({ id, projectId, description, services, volumes }: Stack): ObservedStack {
+  const marker = readStackMarker(description);
+  return {
+    id,
+    isDefault: id === projectId,
+    ...(marker !== undefined && { marker }),
+    services: services.map((service) => {
+      const mark = readMarker(service.description, service.serviceName);
+      return {
+        id: service.id,
+        name: service.serviceName,
+        ...(mark !== undefined && {
+          marker: { owner: mark.owner, namespace: mark.namespace, name: mark.name },
+        }),
+      };
+    }),
+    volumes: volumes.map((volume) => ({ id: volume.id, name: volume.name })),
+  };
+}
+
+function describe({ owner, namespace, name, uid, operation }: StackMarker): string {
+  const parts = [owner, namespace, name, uid, operation].map((part) => encodeURIComponent(part.toWellFormed()));
+  return `${name} [drayage-stack:${parts.join("/")}]`;
+}
+
+function readStackMarker(description: string): StackMarker | undefined {
+  const parts = MARK.exec(description.trim())?.slice(1).map(decode);
+  if (parts === undefined || parts.includes(undefined)) return undefined;
+  const [owner = "", namespace = "", name = "", uid = "", operation = ""] = parts;
+  return { owner, namespace, name, uid, operation };
+}
+
+function decode(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,191 @@
+/** EdgeStacks on mittwald, in both modes, end to end: what the vendor has at the end is what counts, whatever was lost or killed. */
+import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import type { EdgeContainerTemplate } from "../../../src/crds/edge-container.ts";
+import type { EdgeStackSpec, StackContainer } from "../../../src/crds/edge-stack.ts";
+import { startMittwaldVendor, type MittwaldVendor } from "../../support/mittwald-world.ts";
+import { conditionOf, World } from "../../support/world.ts";
+
+let world: World;
+let vendor: MittwaldVendor;
+beforeEach(async () => {
+  world = await World.create({ kubeconfig: inject("controlPlane").kubeconfig });
+  vendor = await startMittwaldVendor(world);
+});
+afterEach(async () => {
+  await world[Symbol.asyncDispose]();
+  await vendor[Symbol.asyncDispose]();
+});
+
+function member(name: string, template: Partial<EdgeContainerTemplate> = {}, after?: string): StackContainer {
+  return {
+    name,
+    ...(after !== undefined && { dependsOn: [{ name: after, condition: "Ready" as const }] }),
+    template: {
+      image: "registry.example/app:1",
+      updateStrategy: { minReadySeconds: 0 },
+      backoff: { initialSeconds: 1, maxSeconds: 2 },
+      ...template,
+    },
+  };
+}
+
+const PAIR = [member("web", {}, "db"), member("db", { volumes: [{ volumeName: "data", mountPath: "/data" }] })];
+const apply = (spec: Partial<EdgeStackSpec> = {}) =>
+  world.stack("shop", { deviceRef: { name: "site" }, containers: PAIR, ...spec });
+/** Stacks beside the project's own. */
+const added = () => vendor.simulator.platform.stacks().filter(({ id }) => id !== vendor.projectId);
+const standard = () => vendor.simulator.platform.stack(vendor.projectId);
+const services = (stack: { containers: ReadonlyMap<string, unknown> } | undefined) =>
+  [...(stack?.containers.keys() ?? [])].toSorted();
+const requests = (operation: string) =>
+  vendor.simulator.requests().filter((each) => each.operation === operation && each.status !== undefined);
+
+describe("in mode Own", () => {
+  test("it makes a stack of its own, beside what people have, and leaves it with its volumes", async () => {
+    vendor.simulator.human.create(standard().id, "theirs", { image: "x/y:1" });
+    world.operator();
+    await apply({ volumes: [{ name: "spare" }] });
+    const ready = await world.stackCondition("shop", "Ready", "True");
+    expect(added()).toHaveLength(1);
+    const [own] = added();
+    expect(own?.description).toMatch(new RegExp(`^shop \\[drayage-stack:${world.ownerId}/${world.namespace}/shop/`));
+    expect(ready.status).toMatchObject({ external: { id: own?.id }, ready: "2/2" });
+    expect(ready.status).not.toHaveProperty("operation");
+    // In a stack of their own they find each other by their names in it.
+    expect(services(own)).toEqual(["db", "web"]);
+    expect(services(standard())).toEqual(["theirs"]);
+    await world.until(() => [...(added()[0]?.volumes.keys() ?? [])].toSorted().join() === "data,spare", "the volumes");
+    const device = await world.getDevice("shop-stack");
+    expect(device?.spec.mittwald).toEqual({ projectId: vendor.projectId, stackId: own?.id });
+
+    // Somebody puts something into it: it is the EdgeStack's alone.
+    vendor.simulator.human.create(own?.id ?? "", "stray", { image: "x/y:1" });
+    await world.until(() => services(added()[0]).join() === "db,web", "the stray to be gone");
+    await world.stackCondition("shop", "Ready", "True");
+
+    await world.delete("edgestacks", "shop");
+    await world.gone("edgestacks", "shop");
+    await world.gone("edgedevices", "shop-stack");
+    expect(added()).toHaveLength(1);
+    expect(services(added()[0])).toEqual([]);
+    expect([...(added()[0]?.volumes.values() ?? [])].map(({ detached }) => detached)).toEqual([true, true]);
+    expect(requests("delete-stack")).toEqual([]);
+    expect(services(standard())).toEqual(["theirs"]);
+
+    // The next of this name goes on with the data of the last.
+    const left = added()[0]?.id;
+    await apply();
+    await world.stackCondition("shop", "Ready", "True");
+    expect(added().map(({ id }) => id)).toEqual([left]);
+  });
+
+  test("with deleteVolumes it removes the volumes one by one, then the stack, and nothing else", async () => {
+    vendor.simulator.human.create(standard().id, "theirs", { image: "x/y:1", volumes: ["keep:/k"] });
+    world.operator();
+    await apply({ volumes: [{ name: "spare" }], deletion: { deleteVolumes: true } });
+    await world.stackCondition("shop", "Ready", "True");
+    await world.until(() => added()[0]?.volumes.size === 2, "both volumes");
+    await world.delete("edgestacks", "shop");
+    await world.gone("edgestacks", "shop");
+    expect(added()).toEqual([]);
+    expect(requests("delete-volume")).toHaveLength(2);
+    expect(requests("delete-stack")).toHaveLength(1);
+    expect(services(standard())).toEqual(["theirs"]);
+    expect([...standard().volumes.keys()]).toEqual(["keep"]);
+  });
+
+  test("nobody else may use its stack", async () => {
+    world.operator();
+    await apply();
+    const ready = await world.stackCondition("shop", "Ready", "True");
+    const id = ready.status?.external?.id ?? "";
+    await world.create("edgedevices", "intruder", {
+      backendRef: { name: "mittwald" },
+      mittwald: { projectId: vendor.projectId, stackId: id },
+    });
+    await world.until(
+      async () => conditionOf(await world.getDevice("intruder"), "Stalled")?.reason === "StackOwned",
+      "the EdgeDevice to be refused",
+    );
+    await world.create("edgecontainers", "guest", {
+      deviceRef: { name: "shop-stack" },
+      image: "registry.example/app:1",
+    });
+    await world.condition("guest", "Stalled", "True", "StackOwned");
+    await world.stack("second", { deviceRef: { name: "shop-stack" }, containers: [member("a")] });
+    await world.stackCondition("second", "Stalled", "True", "StackOwned");
+    expect(services(added()[0])).toEqual(["db", "web"]);
+  });
+
+  test.each([
+    ["its creation's answer is lost", "after"],
+    ["its creation never arrives", "before"],
+  ] as const)("one stack is made when %s", async (_, when) => {
+    vendor.simulator.fault({ match: "create-stack", times: 1, effect: { kind: "reset", when } });
+    world.operator();
+    await apply();
+    await world.stackCondition("shop", "Ready", "True");
+    expect(added()).toHaveLength(1);
+    expect(services(added()[0])).toEqual(["db", "web"]);
+  });
+
+  test("one stack is made when the operator is killed in the middle of making it", async () => {
+    let operator = world.operator();
+    let killed = false;
+    vendor.simulator.fault({
+      match: "create-stack",
+      times: 1,
+      effect: { kind: "delay", ms: 300 },
+    });
+    await apply();
+    await world.until(
+      () =>
+        requests("create-stack").length > 0 ||
+        vendor.simulator.requests().some((each) => each.operation === "create-stack"),
+      "the creation",
+    );
+    operator.kill("SIGKILL");
+    killed = true;
+    operator = world.operator();
+    await world.stackCondition("shop", "Ready", "True");
+    expect(killed).toBe(true);
+    expect(added()).toHaveLength(1);
+  });
+
+  test("a second stack with its mark is told of, and left as it is", async () => {
+    world.operator();
+    await apply();
+    const ready = await world.stackCondition("shop", "Ready", "True");
+    const [own] = added();
+    vendor.simulator.human.call("create-stack", { projectId: vendor.projectId }, { description: own?.description });
+    await world.until(async () => {
+      const events = await world.admin.get<{ items: { reason: string }[] }>(
+        `/apis/events.k8s.io/v1/namespaces/${world.namespace}/events`,
+      );
+      return events.body.items.some(({ reason }) => reason === "StackDoubled");
+    }, "the event");
+    await world.patch("edgestacks", "shop", { spec: { containers: [member("db")] } });
+    const after = await world.stackCondition("shop", "Ready", "True");
+    expect(after.status?.external).toEqual(ready.status?.external);
+    expect(added()).toHaveLength(2);
+  });
+});
+
+describe("in mode Shared", () => {
+  test("its containers are services of the device's stack, beside others, under names of their own", async () => {
+    vendor.simulator.human.create(standard().id, "theirs", { image: "x/y:1", volumes: ["keep:/k"] });
+    const theirs = vendor.simulator.platform.stack(vendor.projectId).containers.get("theirs")?.identity.id;
+    world.operator();
+    await apply({ mode: "Shared", deletion: { deleteVolumes: true } });
+    const ready = await world.stackCondition("shop", "Ready", "True");
+    expect(ready.status).not.toHaveProperty("external");
+    expect(services(standard())).toEqual(["shop-db", "shop-web", "theirs"]);
+    expect(added()).toEqual([]);
+    expect(requests("declare-stack")).toEqual([]);
+    await world.delete("edgestacks", "shop");
+    await world.gone("edgestacks", "shop");
+    expect(services(standard())).toEqual(["theirs"]);
+    expect(standard().containers.get("theirs")?.identity.id).toBe(theirs);
+    expect([...standard().volumes.keys()]).toEqual(["keep"]);
+  });
+});
