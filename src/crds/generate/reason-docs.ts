@@ -79,7 +79,8 @@ export const REASON_DOCS: readonly ReasonSection[] = [
       Removing: "The container is being removed.",
       WaitingForDevice: "The device is offline; the newest spec is applied when it comes back.",
       WaitingForReference: "A device, backend, Secret, ConfigMap or registry is missing or not ready.",
-      WaitingForRelease: "Another container still holds the name or a host port.",
+      WaitingForRelease:
+        "Another container still holds the name or a host port; or a registry of the host, for an EdgeRegistry.",
       BackingOff: "The next try is due at status.backoff.nextRetryTime.",
     } satisfies Meanings<typeof RECONCILING>,
   },
@@ -89,7 +90,8 @@ export const REASON_DOCS: readonly ReasonSection[] = [
     reasons: {
       InvalidSpec: "The spec cannot be right; the message names the field.",
       UnsupportedField: "The backend cannot do what a field asks for; nothing was sent.",
-      NameConflict: "A container that is not this object's has the name on the device.",
+      NameConflict:
+        "A container that is not this object's has the name on the device; for an EdgeRegistry, somebody else's registry has the host.",
       PortConflict: "A container that is not this object's holds a host port.",
       PortOutOfRange: "The backend does not offer a host port.",
       InvalidImageName: "The image reference cannot be right.",

@@ -8,6 +8,7 @@
  * an EdgeRegistry of its own (edge-registry/pull-secrets.ts).
  */
 import type { Planner, RegistryAuth } from "../../backends/contract.ts";
+import { findCondition } from "../../controller/conditions.ts";
 import type { EdgeBackend } from "../../crds/edge-backend.ts";
 import type { EdgeContainerSpec } from "../../crds/edge-container.ts";
 import type { EdgeDevice } from "../../crds/edge-device.ts";
@@ -164,7 +165,8 @@ function waitForProject(registry: EdgeRegistry | undefined, { backend, device }:
       project.backendNamespace === backend.metadata.namespace,
   );
   if (entry !== undefined && stands(entry)) return { ok: true };
-  const why = entry?.message === undefined ? "" : `: ${entry.message}`;
+  const said = entry?.message ?? findCondition(registry.status?.conditions, "Ready")?.message;
+  const why = said === undefined ? "" : `: ${said}`;
   return unready(
     "RegistryNotReady",
     `the login of EdgeRegistry ${namespace}/${name} does not stand in project ${projectId} yet${why}`,

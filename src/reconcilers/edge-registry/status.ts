@@ -1,7 +1,8 @@
 /** status of an EdgeRegistry, computed in one place. Pure. */
-import { rebuildConditions, type ConditionInput } from "../../controller/conditions.ts";
+import { findCondition, rebuildConditions, type ConditionInput } from "../../controller/conditions.ts";
 import type { EdgeRegistry, EdgeRegistryStatus, RegistryBackend, RegistryProject } from "../../crds/edge-registry.ts";
 import type { RegistryReadyReason } from "../../crds/reasons.ts";
+import { CONFLICT_STALLS_AFTER_MS } from "../edge-container/conditions.ts";
 
 /** What one pass found out. */
 export interface RegistryFindings {
@@ -24,7 +25,7 @@ export function computeRegistryStatus(
     observedGeneration,
     backends: findings.backends.map(({ missing: _missing, ready: _ready, ...status }) => status),
     ...(findings.projects.length > 0 && { projects: [...findings.projects] }),
-    conditions: rebuildConditions(object.status?.conditions, registryConditions(object, findings), {
+    conditions: rebuildConditions(object.status?.conditions, registryConditions(object, findings, nowMs), {
       observedGeneration,
       nowMs,
     }),
@@ -39,9 +40,9 @@ interface Verdict {
   stalled?: string;
 }
 
-function registryConditions(object: EdgeRegistry, findings: RegistryFindings): ConditionInput[] {
+function registryConditions(object: EdgeRegistry, findings: RegistryFindings, nowMs: number): ConditionInput[] {
   const conditions: ConditionInput[] = [accepted(findings), credentialsValid(findings)];
-  const verdict = judge(findings);
+  const verdict = judge(findings, isOldConflict(object, nowMs));
   if (verdict === undefined)
     conditions.push({ type: "Ready", status: "True", reason: "Ready", message: readyMessage(findings) });
   else {
@@ -63,8 +64,18 @@ function registryConditions(object: EdgeRegistry, findings: RegistryFindings): C
   return conditions;
 }
 
+/** Whether a conflict has stood so long that waiting alone will hardly end it, by the conditions that are there now. */
+function isOldConflict({ status }: EdgeRegistry, nowMs: number): boolean {
+  if (findCondition(status?.conditions, "Stalled")?.reason === "NameConflict") return true;
+  const waiting = findCondition(status?.conditions, "Reconciling");
+  return (
+    waiting?.reason === "WaitingForRelease" &&
+    nowMs - Date.parse(waiting.lastTransitionTime) >= CONFLICT_STALLS_AFTER_MS
+  );
+}
+
 /** The first thing that is wrong, in the order in which it has to be mended; undefined: nothing is. */
-function judge({ login, backends, projects }: RegistryFindings): Verdict | undefined {
+function judge({ login, backends, projects }: RegistryFindings, isOld: boolean): Verdict | undefined {
   if (!login.ok) return { reason: "Rejected", message: login.message, reconciling: "WaitingForReference" };
   const unsupported = backends.filter(({ use }) => use === "Unsupported");
   if (unsupported.length > 0)
@@ -74,7 +85,11 @@ function judge({ login, backends, projects }: RegistryFindings): Verdict | undef
   const inState = (state: RegistryProject["state"]) => projects.filter((project) => project.state === state);
   const conflicts = inState("Conflict");
   if (conflicts.length > 0)
-    return { reason: "Conflict", message: joinedProjects(conflicts), reconciling: "WaitingForRelease" };
+    return {
+      reason: "Conflict",
+      message: joinedProjects(conflicts),
+      ...(isOld ? { stalled: "NameConflict" } : { reconciling: "WaitingForRelease" }),
+    };
   const failed = inState("Failed");
   if (failed.length > 0)
     return { reason: "OperationFailed", message: joinedProjects(failed), reconciling: "BackingOff" };

@@ -244,6 +244,31 @@ describe("a registry of somebody else", () => {
   });
 });
 
+test("nothing is changed on a suspended backend, nor with --read-only; a removal goes on while suspended", async () => {
+  const before = rows();
+  await world.patch("edgebackends", "mittwald", { spec: { suspend: true } });
+  const reader = world.operator("--read-only");
+  await login();
+  await registry("acme");
+  const read = await until("acme", "Suspended", "True");
+  expect(conditionOf(read, "Suspended")?.message).toContain("--read-only");
+  reader.kill("SIGTERM");
+  await reader.exit;
+  world.operator();
+  await world.until(async () => {
+    const object = await world.get<EdgeRegistry>("edgeregistries", "acme");
+    return conditionOf(object, "Suspended")?.message === "EdgeBackend mittwald is suspended";
+  }, "the suspended backend to be said");
+  expect(rows()).toEqual(before);
+  await world.patch("edgebackends", "mittwald", { spec: { suspend: false } });
+  const running = await until("acme", "Ready", "True");
+  expect(conditionOf(running, "Suspended")).toBeUndefined();
+  await world.patch("edgebackends", "mittwald", { spec: { suspend: true } });
+  await world.delete("edgeregistries", "acme");
+  await world.gone("edgeregistries", "acme");
+  expect(rows()).toEqual(before);
+});
+
 describe("what the vendor refuses is said, and nothing is pretended:", () => {
   test("a host that does not answer", async () => {
     world.operator();
@@ -291,6 +316,25 @@ describe("an EdgeContainer", () => {
       created: 1,
       downtimes: 0,
     });
+  });
+
+  test("with imagePullSecrets for a host that an EdgeRegistry has already is told to name that", async () => {
+    world.operator();
+    await login();
+    await registry("acme");
+    await until("acme", "Ready", "True");
+    await pullSecret("pull", [HOST]);
+    const spec = serviceSpec({ image: `${HOST}/private:1`, imagePullSecrets: [{ name: "pull" }] });
+    await world.create("edgecontainers", "web", spec);
+    await world.until(async () => {
+      const object = await world.condition("web", "Accepted", "False", "RegistryNotReady");
+      return (
+        conditionOf(object, "Accepted")?.message.includes(`belongs to EdgeRegistry ${world.namespace}/acme`) === true
+      );
+    }, "the conflict to be said");
+    expect(stored()?.username).toBe("robot");
+    await world.patch("edgecontainers", "web", { spec: { registryRefs: [{ name: "acme" }] } });
+    await world.condition("web", "Ready", "True", "Running");
   });
 
   test("with imagePullSecrets gets an EdgeRegistry, shared by all who need the same, and gone with the last", async () => {
