@@ -482,8 +482,8 @@ export interface Difference {
   path: string;
   desired: string;
   observed: string;
-  /** What it takes to mend it. */
-  effect: "Update" | "Rename" | "Recreate";
+  /** What it takes to mend it. Wait: it is being mended already, and nothing is to be sent. */
+  effect: "Update" | "Rename" | "Recreate" | "Wait";
 }
 
 /** How a rental stands. All but Stopped may cost money. Unknown: the vendor's word is none that is known. */

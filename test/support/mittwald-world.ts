@@ -1,6 +1,7 @@
 /** mittwald in end-to-end tests: the simulated vendor, and a project's default stack as an EdgeDevice of a World. */
 import type { EdgeContainerSpec } from "../../src/crds/edge-container.ts";
 import { startMittwald, type MittwaldOptions, type MittwaldSimulator } from "../../src/simulators/mittwald/index.ts";
+import { startHttpFaultProxy, type HttpFaultProxy } from "../faults/http-proxy.ts";
 import type { World } from "./world.ts";
 
 export const TOKEN = "mittwald-token";
@@ -9,6 +10,8 @@ export interface MittwaldVendor extends AsyncDisposable {
   simulator: MittwaldSimulator;
   /** The first project; its default stack has the same id. */
   projectId: string;
+  /** Stands between the operator and the vendor. */
+  proxy: HttpFaultProxy;
 }
 
 /** Makes the Secret, the EdgeBackend `mittwald` and the EdgeDevice `site` too. */
@@ -19,6 +22,7 @@ export async function startMittwaldVendor(
 ): Promise<MittwaldVendor> {
   const simulator = await startMittwald({ pullMs: 20, startMs: 20, stopMs: 20, pullRetryMs: 100, ...options });
   const projectId = simulator.platform.projects()[0]?.id ?? "";
+  const proxy = await startHttpFaultProxy({ upstream: simulator.url });
   await world.admin.create(`/api/v1/namespaces/${world.namespace}/secrets`, {
     apiVersion: "v1",
     kind: "Secret",
@@ -26,7 +30,7 @@ export async function startMittwaldVendor(
     stringData: { token: TOKEN },
   });
   await world.create("edgebackends", "mittwald", {
-    mittwald: { url: simulator.url },
+    mittwald: { url: proxy.url },
     credentialsSecretRef: { name: "mittwald" },
     rateLimit: { requestsPerSecond: 500, burst: 500, concurrency: 8 },
     observeIntervalSeconds: 1,
@@ -43,7 +47,11 @@ export async function startMittwaldVendor(
   return {
     simulator,
     projectId,
-    [Symbol.asyncDispose]: () => simulator.stop(),
+    proxy,
+    async [Symbol.asyncDispose]() {
+      await proxy.close();
+      await simulator.stop();
+    },
   };
 }
 

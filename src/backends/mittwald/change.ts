@@ -23,6 +23,9 @@ import { mountSource } from "./normalise.ts";
 import type { Service, ServiceBody, Stack } from "./types.ts";
 import { canonical, declaredSettings, FIELDS, type Change, type Settings } from "./wire.ts";
 
+/** statusSetAt has whole seconds (recorded): what is interrupted sooner would look as if it had not been. */
+const STATUS_STEP_MS = 1_000;
+
 type Update = Extract<Command, { kind: "Update" }>;
 
 export async function runUpdate(
@@ -71,6 +74,7 @@ async function patch(
     case "Done": {
       const after = serviceIn(call.value, id);
       if (after !== undefined && cleared.length > 0) host.noteDefaults(after, cleared);
+      host.noteDeclared(id);
       host.take(call.value);
       return after === undefined ? conflict("NotFound", "the service is not there any more") : undefined;
     }
@@ -111,6 +115,8 @@ async function renew(
   expected: Expected | undefined,
   change: Extract<Change, { change: "Recreate" | "Pull" | "Restart" }>,
 ): Promise<BackendFailure | undefined> {
+  const youngMs = STATUS_STEP_MS - host.stateAgeMs(id);
+  if (youngMs > 0) await host.pause(youngMs);
   const found = await find(host, id, expected);
   if ("failure" in found) return found.failure;
   const { service, stack } = found;
@@ -121,12 +127,14 @@ async function renew(
     return conflict("StateConflict", "the service is stopped: there is nothing to restart");
   const ref: ServiceRef = { ...host.ref, serviceId: id };
   host.ordered(id, false);
+  if (action !== "restart") host.noteRolled(service);
   const call = await host.write(() => host.client.act(ref, action));
   const shows = (now: Stack): boolean => {
     const after = serviceIn(now, id);
     if (after === undefined) return true;
     return (
       after.statusSetAt !== service.statusSetAt ||
+      after.status !== service.status ||
       (action === "recreate" && !after.requiresRecreate) ||
       (action === "pull" && after.deployedState?.imageDigest !== before)
     );

@@ -55,6 +55,7 @@ export async function runCreate(host: FlightHost, command: Create, head: Head): 
   const call = await host.write(() => host.client.patchStack(host.ref, { services: { [name]: body }, ...volumes }));
   switch (call.kind) {
     case "Done":
+      for (const made of call.value.services.filter(isMade)) host.noteRolled(made);
       host.take(call.value);
       // A token without the right is said to be answered so, too.
       return call.value.services.some(isMade)

@@ -7,7 +7,7 @@ import { readMarker } from "./marker.ts";
 import { canonicalImage, isPinned, mountSource } from "./normalise.ts";
 import { History, isTransitional, stateOf } from "./states.ts";
 import type { ImageConfig, Service, Stack } from "./types.ts";
-import type { MittwaldConfig } from "./wire.ts";
+import { canonical, declaredSettings, FIELDS, type MittwaldConfig } from "./wire.ts";
 
 /** Images whose own settings are remembered. */
 const MOST_IMAGES = 200;
@@ -27,6 +27,8 @@ export class Inventory {
   readonly #images = new Map<string, ImageConfig>();
   /** What the vendor has filled in after a field was given back to the image, by service. */
   readonly #filled = new Map<string, { image: string; entrypoint?: readonly string[]; command?: readonly string[] }>();
+  /** What was declared when we last had a service made anew; "" where that is not what is declared now. */
+  readonly #rolled = new Map<string, string>();
   #stack: Stack | undefined;
   #others: Others = [];
 
@@ -135,8 +137,22 @@ export class Inventory {
     };
   }
 
+  stateAgeMs(serviceId: string): number {
+    return this.#clock.now() - (this.#history.of(serviceId)?.sinceMs ?? 0);
+  }
+
   ordered(serviceId: string, isStop: boolean): void {
     this.#history.ordered(serviceId, isStop);
+  }
+
+  /** What is declared of it now is on its way. */
+  noteRolled(service: Service): void {
+    this.#rolled.set(service.id, declarationOf(service));
+  }
+
+  /** We have declared something else: what may be on its way is not that. */
+  noteDeclared(serviceId: string): void {
+    if (!this.#rolled.has(serviceId)) this.#rolled.set(serviceId, "");
   }
 
   noteDefaults(service: Service, fields: readonly ("entrypoint" | "command")[]): void {
@@ -191,7 +207,8 @@ export class Inventory {
 
   #forget(ids: ReadonlySet<string>): void {
     this.#history.keep(ids);
-    for (const known of [this.#marks, this.#filled]) for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
+    for (const known of [this.#marks, this.#filled, this.#rolled])
+      for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
     for (const [key, { recordedId, operation }] of this.#claims)
       if (operation === undefined && (recordedId === undefined || !ids.has(recordedId))) this.#claims.delete(key);
   }
@@ -203,8 +220,14 @@ export class Inventory {
     const latestDigest = this.latestDigest(service);
     const defaults = this.#defaultsOf(service);
     const imageDigest = deployedState?.imageDigest;
+    const rolled = this.#rolled.get(id);
+    const sinceMs = this.#history.of(id)?.sinceMs ?? this.#clock.now();
+    const isOutrun =
+      isTransitional(service) &&
+      ((rolled !== undefined && rolled !== declarationOf(service)) || this.#clock.now() - sinceMs > this.#stuckAfterMs);
     const config: MittwaldConfig = {
       service,
+      ...(isOutrun && { isOutrun }),
       ...(latestDigest !== undefined && { latestDigest }),
       ...(isMarkLost && { isMarkLost }),
       ...(defaults !== undefined && { defaults }),
@@ -237,6 +260,12 @@ export class Inventory {
     const [entrypoint, command] = [pick("entrypoint"), pick("command")];
     return { ...(entrypoint !== undefined && { entrypoint }), ...(command !== undefined && { command }) };
   }
+}
+
+/** Everything that needs a new container when it changes. */
+function declarationOf(service: Service): string {
+  const declared = declaredSettings(service);
+  return JSON.stringify(FIELDS.map((field) => canonical(declared, field)));
 }
 
 function mountsOf({ pendingState, deployedState }: Service): string[] {

@@ -72,7 +72,9 @@ export async function* readLog(host: LogHost, options: LogOptions): AsyncGenerat
     const call = await host.fetch(wanted);
     if (call.kind === "Done") {
       failures = 0;
-      const lines = linesOf(call.value.text);
+      const all = linesOf(call.value.text);
+      // An answer that was cut may end within a line: who follows reads that one again.
+      const lines = call.value.isTruncated && follow ? all.slice(0, -1) : all;
       if (before === undefined) {
         const kept = sinceMs === undefined ? lines : linesSince(lines, sinceMs);
         yield* tailLines === 0 ? [] : kept.slice(-tailLines);
@@ -81,8 +83,7 @@ export async function* readLog(host: LogHost, options: LogOptions): AsyncGenerat
         if (more === undefined) yield "[drayage: lines are missing here: the log has moved on]";
         yield* more ?? lines;
       }
-      // An answer that was cut may end within a line: that one is read again.
-      before = call.value.isTruncated ? lines.slice(0, -1) : lines;
+      before = lines;
       if (call.value.isTruncated && !follow) yield "[drayage: the vendor's answer ended early]";
     } else {
       // 503 is what the vendor answers while it has no log to give; a log that was there comes back.

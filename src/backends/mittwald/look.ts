@@ -30,8 +30,14 @@ export interface FlightHost {
   take(stack: Stack): void;
   /** Begins and ends a write: views that were asked for before are old. */
   write<T>(send: () => Promise<T>): Promise<T>;
+  /** Since when the present status of a service has been seen, monotonic ms ago. */
+  stateAgeMs(serviceId: string): number;
   /** A command of ours explains what its runs do next. */
   ordered(serviceId: string, isStop: boolean): void;
+  /** What is declared of it is on its way: we have had it made. */
+  noteRolled(service: Service): void;
+  /** What is declared of it has changed. */
+  noteDeclared(serviceId: string): void;
   noteImage(image: string, verdict: ImageVerdict): void;
   notePulled(serviceId: string, latest: string, deployed: string | undefined): void;
   noteDefaults(service: Service, fields: readonly ("entrypoint" | "command")[]): void;

@@ -12,6 +12,7 @@ import type {
   Planner,
 } from "../contract.ts";
 import { isPinned } from "./normalise.ts";
+import { isTransitional } from "./states.ts";
 import { validate } from "./validate.ts";
 import {
   bodyOf,
@@ -119,6 +120,12 @@ function isRolloutDue(desired: DesiredContainer, observed: ObservedContainer): b
   return desired.state === "Running" || service.status !== "stopped";
 }
 
+/** It is on its way to what is declared: another interruption would only begin that anew. */
+function isUnderWay(observed: ObservedContainer): boolean {
+  const { service, isOutrun } = configOf(observed);
+  return isTransitional(service) && isOutrun !== true;
+}
+
 /** The digests where the tag means something else than what runs. */
 function newImage(
   desired: DesiredContainer,
@@ -149,11 +156,12 @@ function diff(desired: DesiredContainer, observed: ObservedContainer, appliedPat
     });
   if (isMarkLost === true)
     differences.push({ path: "description", desired: "with Drayage's mark", observed: "without it", effect: "Update" });
+  const effect = isUnderWay(observed) ? "Wait" : "Update";
   if (isRolloutDue(desired, observed))
-    differences.push({ path: "rollout", desired: "as declared", observed: "declared, not deployed", effect: "Update" });
+    differences.push({ path: "rollout", desired: "as declared", observed: "declared, not deployed", effect });
   const image = newImage(desired, observed);
   if (image !== undefined)
-    differences.push({ path: "imagePullPolicy", desired: image.latest, observed: image.deployed, effect: "Update" });
+    differences.push({ path: "imagePullPolicy", desired: image.latest, observed: image.deployed, effect });
   return differences;
 }
 

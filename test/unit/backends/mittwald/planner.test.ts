@@ -240,7 +240,7 @@ test("nothing that the vendor echoes is drift, whatever was declared and however
   try {
     const [project] = vendor.platform.projects();
     if (project === undefined) throw new Error("no project");
-    const word = fc.string({ unit: fc.constantFrom(..."abc -_/=$\"'é"), maxLength: 8 });
+    const word = fc.string({ unit: fc.constantFrom("a", "b", " ", "-", "/", "=", "$", '"', "'", "é"), maxLength: 8 });
     const spec = fc.record(
       {
         image: fc.constantFrom(
@@ -310,10 +310,11 @@ test("nothing that the vendor echoes is drift, whatever was declared and however
         );
         const body = vendor.platform.stack(project.id).containers.get(wanted.name)?.body();
         const service = serviceSchema.parse(body);
+        vendor.human.remove(`${project.id}/${wanted.name}`);
         const seen = { ...observed({}), name: wanted.name, config: { service } };
         expect(paths(wanted, seen, applied)).toEqual([]);
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   } finally {
     await vendor.stop();
