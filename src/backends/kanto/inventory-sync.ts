@@ -1,4 +1,6 @@
 /** How a session gets the whole inventory of its device. sync.ts asks the device for it, twin-sync.ts reads what is kept beside the device, watch.ts can do neither. */
+import type { StoredTwin } from "./stored.ts";
+
 export interface InventorySync {
   /** Whether a pass is under way or wanted. */
   readonly pending: boolean;
@@ -27,6 +29,8 @@ export interface InventorySync {
   listed(externalIds: readonly string[]): void;
   /** The device spoke of a container that it has not published. */
   mentioned(externalId: string): void;
+  /** What is kept beside the device was read, or has changed. Absent where nothing is. @param asked it answers our asking. */
+  stored?(twin: StoredTwin, asked: boolean): void;
   /** Something was answered. */
   provenChanged(): void;
   /** The connection or the device is gone. */

@@ -1,5 +1,6 @@
 /** How a device stands, for people and for the contract's connection state: put together from presence, slot and connection. */
 import type { BackendClock, ConnectionState } from "../contract.ts";
+import type { Completeness } from "./completeness.ts";
 import type { Presence } from "./presence.ts";
 import type { Slot } from "./slot.ts";
 
@@ -10,11 +11,7 @@ const NEVER_HEARD =
 export interface StandingHost {
   /** Subscribed on an open connection. */
   online(): boolean;
-  synced(): boolean;
-  /** What is wrong beyond silence, if anything. */
-  problem(): string | undefined;
-  /** The problem is about the inventory alone: it does not explain a silence. */
-  stuck(): boolean;
+  readonly known: Completeness;
   brokerMessage(): string;
   changed(state: ConnectionState): void;
   /** A command has been in flight for another while. */
@@ -51,17 +48,18 @@ export class Standing {
   /** Why it is not Connected, or why the inventory is not complete. */
   message(): string | undefined {
     const { flight } = this.#slot;
-    const problem = this.#host.problem();
+    const { problem, isStuck, complete } = this.#host.known;
     if (!this.#host.online()) return problem ?? this.#host.brokerMessage();
     const silent = this.#presence.believed === "Offline";
-    if (problem !== undefined && !(silent && this.#host.stuck())) return problem;
+    // A problem of the inventory alone does not explain a silence.
+    if (problem !== undefined && !(silent && isStuck)) return problem;
     if (flight?.overdue === true) {
       const since = new Date(flight.sentAtMs).toISOString();
       return `the ${flight.command.kind.toLowerCase()} that was sent at ${since} was not answered in time: the device may still be at it, and nothing else is sent until it answers something or connects anew`;
     }
     if (silent) return this.#presence.lastSeenMs === undefined ? NEVER_HEARD : "the device does not answer";
     if (this.#presence.believed === "Unknown") return "asking whether the device is there";
-    return this.#host.synced() ? undefined : "waiting for the device's full inventory";
+    return complete ? undefined : "waiting for the device's full inventory";
   }
 
   /** Tells the state if it differs from what was told last. */
