@@ -2,15 +2,12 @@
  * One pass over an EdgeRegistry: read its Secret, look up the backends that it names, and, where a vendor keeps logins per project, make at most
  * one change in one project. The entries of status.projects are the journal (plan.ts): written before the change, closed by what a listing shows.
  */
-import type { RegistryAuth } from "../../backends/contract.ts";
-import type { RegistryKeeper, RegistryMarker, RegistryOutcome } from "../../backends/registry-contract.ts";
+import type { RegistryKeeper, RegistryOutcome } from "../../backends/registry-contract.ts";
 import { findCondition } from "../../controller/conditions.ts";
 import type { ReconcileContext, Result } from "../../controller/controller.ts";
 import { statusPatch } from "../../controller/status-writer.ts";
 import { REGISTRY_DEFAULTS } from "../../crds/default-values.ts";
-import { withBackendDefaults } from "../../crds/defaults.ts";
-import type { EdgeBackend } from "../../crds/edge-backend.ts";
-import { MOST_PROJECTS, type EdgeRegistry, type RegistryProject } from "../../crds/edge-registry.ts";
+import type { EdgeRegistry, RegistryProject } from "../../crds/edge-registry.ts";
 import { ANNOTATIONS, KINDS } from "../../crds/group.ts";
 import { keyString } from "../../kube/resource.ts";
 import type { ObjectKey } from "../../kube/types.ts";
@@ -19,18 +16,10 @@ import type { Environment } from "../environment.ts";
 import { EVENT_REASONS } from "../event-reasons.ts";
 import { addFinalizer, hasFinalizer, removeFinalizer } from "../finalizer.ts";
 import { deleteUnneeded } from "./pull-secrets.ts";
-import { afterStep, newEntry, planProject, type ProjectPlan, type ProjectStep } from "./plan.ts";
+import { intervalMs, lookAt, markerOf, type Login, type Place } from "./places.ts";
+import { afterStep, type ProjectStep } from "./plan.ts";
 import { standings, type BackendStanding } from "./standing.ts";
 import { computeRegistryStatus, type RegistryFindings } from "./status.ts";
-
-type Login = { ok: true; auth: RegistryAuth; hash: string } | { ok: false; reason: string; message: string };
-
-/** A project, what is to be done there, and by whom. */
-interface Place {
-  entry: RegistryProject;
-  plan: ProjectPlan;
-  keeper?: RegistryKeeper;
-}
 
 /** Runs one pass. */
 export async function reconcileRegistry(key: ObjectKey, context: ReconcileContext, env: Environment): Promise<Result> {
@@ -76,82 +65,6 @@ async function loginOf(object: EdgeRegistry, env: Environment): Promise<Login> {
   if (!found.ok) return { ok: false, reason: found.problem.reason, message: `${secret} ${found.problem.message}` };
   const { username, password } = found.auth;
   return { ok: true, auth: found.auth, hash: env.hashKey.hash({ host, username, password }) };
-}
-
-/** Every project where the login is wanted or may stand, with a plan for each. */
-async function lookAt(
-  object: EdgeRegistry,
-  backends: readonly BackendStanding[],
-  login: Login | undefined,
-  env: Environment,
-): Promise<Place[]> {
-  const placeKey = (entry: RegistryProject) => `${entry.backendNamespace}/${entry.backendName}/${entry.projectId}`;
-  const wanted = new Map(
-    backends.flatMap(({ key, projects }) =>
-      projects.map((id) => newEntry(key, id)).map((entry) => [placeKey(entry), entry] as const),
-    ),
-  );
-  const known = new Map((object.status?.projects ?? []).map((entry) => [placeKey(entry), entry]));
-  const all = [...new Map([...wanted, ...known])].slice(0, MOST_PROJECTS);
-  return Promise.all(all.map(async ([id, entry]) => planAt(object, { entry, wanted: wanted.has(id) }, login, env)));
-}
-
-async function planAt(
-  object: EdgeRegistry,
-  { entry, wanted }: { entry: RegistryProject; wanted: boolean },
-  login: Login | undefined,
-  env: Environment,
-): Promise<Place> {
-  const backend = env.stores.backends.get({ namespace: entry.backendNamespace, name: entry.backendName });
-  const keeper = backend === undefined ? undefined : keeperOf(backend, env);
-  if (backend === undefined || keeper === undefined)
-    return { entry, plan: unreached(object, entry, wanted, backend, env) };
-  const nowMs = env.clock.now();
-  const leaderSinceMs = nowMs - (env.clock.monotonic() - (env.leaderSinceMs() ?? env.clock.monotonic()));
-  const quiet = entry.state === "Ready" || entry.state === "Conflict";
-  const listing = await keeper.list(entry.projectId, quiet ? intervalMs(backend) * 0.8 : 200);
-  const plan = planProject({
-    entry,
-    wanted,
-    host: keeper.hostAtVendor(object.spec.host),
-    marker: markerOf(object, env),
-    login: login?.ok === true ? { hash: login.hash, username: login.auth.username } : undefined,
-    listing,
-    nowMs: env.clock.now(),
-    settleMs: env.accounts.backendFor(backend)?.settleMs ?? 0,
-    leaderSinceMs,
-  });
-  return { entry, plan, keeper };
-}
-
-/** The vendor cannot be asked now. Where the backend itself is gone for good, so is the way to what is left there. */
-function unreached(
-  object: EdgeRegistry,
-  entry: RegistryProject,
-  wanted: boolean,
-  backend: EdgeBackend | undefined,
-  env: Environment,
-): ProjectPlan {
-  if (wanted) return { entry };
-  if (backend !== undefined || object.metadata.deletionTimestamp !== undefined)
-    return { entry: { ...entry, state: "Removing" } };
-  env.metrics.orphaned("EdgeRegistry");
-  env.events.record(
-    object,
-    "Warning",
-    EVENT_REASONS.Orphaned,
-    `EdgeBackend ${entry.backendNamespace}/${entry.backendName} is gone: the login for ${object.spec.host} may still stand in project ${entry.projectId}`,
-  );
-  return { entry: undefined };
-}
-
-function keeperOf(backend: EdgeBackend, env: Environment): RegistryKeeper | undefined {
-  const account = env.accounts.account(backend.metadata.uid);
-  return account?.status().state === "Connected" ? account.registries : undefined;
-}
-
-function markerOf({ metadata }: EdgeRegistry, env: Environment): Omit<RegistryMarker, "origin"> {
-  return { owner: env.options.ownerId, namespace: metadata.namespace ?? "", name: metadata.name, uid: metadata.uid };
 }
 
 /** Takes the first step that a plan asks for: finalizer, journal, request. The other projects have their turn in the next passes. */
@@ -271,10 +184,6 @@ function polls(places: readonly Place[], env: Environment): number[] {
     const backend = env.stores.backends.get({ namespace: entry.backendNamespace, name: entry.backendName });
     return backend === undefined ? [] : [intervalMs(backend)];
   });
-}
-
-function intervalMs(backend: EdgeBackend): number {
-  return withBackendDefaults(backend.spec).observeIntervalSeconds * 1000;
 }
 
 function recheckMs(env: Environment): number | undefined {
