@@ -58,6 +58,10 @@ async function patch(
   const found = await find(host, id, expected);
   if ("failure" in found) return found.failure;
   const { service, stack } = found;
+  const { image } = change.body;
+  const verdict = image === undefined ? undefined : await lookUp(host, image, stack.projectId);
+  // What runs is not given up for what cannot be had.
+  if (verdict?.known === false) return verdict.failure;
   const mark = found.expected.marker ?? found.expected.adopter;
   const isMarked = readMarker(service.description, service.serviceName) !== undefined;
   const description =
@@ -139,7 +143,13 @@ async function renew(
       (action === "pull" && after.deployedState?.imageDigest !== before)
     );
   };
-  const failure = await followed(host, call, shows);
+  const isStopped = service.status === "stopped";
+  const failure = await followed(host, call, shows, isStopped ? host.settleMs : host.commandTimeoutMs);
+  if (isStopped && call.kind === "Done" && failure !== undefined) {
+    // Whether it starts a stopped service is documented nowhere.
+    host.noteUnmoved(id);
+    return undefined;
+  }
   if (action === "pull" && failure === undefined) await notePull(host, service);
   return failure;
 }

@@ -29,6 +29,8 @@ export class Inventory {
   readonly #filled = new Map<string, { image: string; entrypoint?: readonly string[]; command?: readonly string[] }>();
   /** What was declared when we last had a service made anew; "" where that is not what is declared now. */
   readonly #rolled = new Map<string, string>();
+  /** Stopped services that a recreate has left as they are. */
+  readonly #unmoved = new Set<string>();
   #stack: Stack | undefined;
   #others: Others = [];
 
@@ -64,6 +66,7 @@ export class Inventory {
     const changed: { externalId: string; marker: Marker | undefined }[] = [];
     for (const service of stack.services) {
       gone.delete(service.id);
+      if (service.status !== "stopped") this.#unmoved.delete(service.id);
       const mark = readMarker(service.description, service.serviceName);
       if (mark !== undefined) this.#marks.set(service.id, mark);
       const isNews = this.#history.note(service, this.#clock.now());
@@ -143,6 +146,11 @@ export class Inventory {
 
   ordered(serviceId: string, isStop: boolean): void {
     this.#history.ordered(serviceId, isStop);
+  }
+
+  /** A recreate does not start it. */
+  noteUnmoved(serviceId: string): void {
+    this.#unmoved.add(serviceId);
   }
 
   /** What is declared of it now is on its way. */
@@ -228,6 +236,7 @@ export class Inventory {
     const config: MittwaldConfig = {
       service,
       ...(isOutrun && { isOutrun }),
+      ...(this.#unmoved.has(id) && { isUnmoved: true }),
       ...(latestDigest !== undefined && { latestDigest }),
       ...(isMarkLost && { isMarkLost }),
       ...(defaults !== undefined && { defaults }),

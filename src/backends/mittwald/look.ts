@@ -36,6 +36,8 @@ export interface FlightHost {
   ordered(serviceId: string, isStop: boolean): void;
   /** What is declared of it is on its way: we have had it made. */
   noteRolled(service: Service): void;
+  /** It is stopped, and a recreate has not started it. */
+  noteUnmoved(serviceId: string): void;
   /** What is declared of it has changed. */
   noteDeclared(serviceId: string): void;
   noteImage(image: string, verdict: ImageVerdict): void;

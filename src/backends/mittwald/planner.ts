@@ -120,10 +120,10 @@ function isRolloutDue(desired: DesiredContainer, observed: ObservedContainer): b
   return desired.state === "Running" || service.status !== "stopped";
 }
 
-/** It is on its way to what is declared: another interruption would only begin that anew. */
-function isUnderWay(observed: ObservedContainer): boolean {
-  const { service, isOutrun } = configOf(observed);
-  return isTransitional(service) && isOutrun !== true;
+/** It is on its way to what is declared, and another interruption would only begin that anew; or it has to be started first. */
+function hasToWait(observed: ObservedContainer): boolean {
+  const { service, isOutrun, isUnmoved } = configOf(observed);
+  return (isTransitional(service) && isOutrun !== true) || isUnmoved === true;
 }
 
 /** The digests where the tag means something else than what runs. */
@@ -156,7 +156,7 @@ function diff(desired: DesiredContainer, observed: ObservedContainer, appliedPat
     });
   if (isMarkLost === true)
     differences.push({ path: "description", desired: "with Drayage's mark", observed: "without it", effect: "Update" });
-  const effect = isUnderWay(observed) ? "Wait" : "Update";
+  const effect = hasToWait(observed) ? "Wait" : "Update";
   if (isRolloutDue(desired, observed))
     differences.push({ path: "rollout", desired: "as declared", observed: "declared, not deployed", effect });
   const image = newImage(desired, observed);

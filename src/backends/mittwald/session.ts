@@ -300,6 +300,7 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
       stateAgeMs: (serviceId) => inventory.stateAgeMs(serviceId),
       ordered: (serviceId, isStop) => inventory.ordered(serviceId, isStop),
       noteRolled: (service) => inventory.noteRolled(service),
+      noteUnmoved: (serviceId) => inventory.noteUnmoved(serviceId),
       noteDeclared: (serviceId) => inventory.noteDeclared(serviceId),
       noteImage: (image, verdict) => void inventory.noteImage(image, verdict),
       notePulled: (serviceId, latest, deployed) => this.#notePulled(serviceId, latest, deployed),

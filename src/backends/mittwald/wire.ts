@@ -59,6 +59,8 @@ export interface MittwaldConfig {
   readonly latestDigest?: string;
   /** It is on its way to something else than what is declared now, or has been on its way for too long: nothing is to be waited for. */
   readonly isOutrun?: boolean;
+  /** It is stopped, and a recreate has not started it: it has to be started before. */
+  readonly isUnmoved?: boolean;
   /** Its description carried our mark and does no more. */
   readonly isMarkLost?: boolean;
   /** What the image itself has in these fields, where that is known: then it is as if nothing were set. */

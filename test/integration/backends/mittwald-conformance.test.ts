@@ -225,6 +225,16 @@ describe("an image that cannot be had is told before anything is made", () => {
     });
   });
 
+  test("also in a change, before what runs is given up", async () => {
+    const id = await succeed(ours, create());
+    await running(id);
+    const sent = writes(world.vendor).length;
+    expect(await run(ours, update(desired("registry.example/absent:1"), id))).toMatchObject({
+      failure: { class: "WorkloadFailed", reason: "ErrImagePull" },
+    });
+    expect(writes(world.vendor)).toHaveLength(sent);
+  });
+
   test("and where that cannot be asked, the service is made all the same", async () => {
     world.vendor.quirks.imageConfigLimit = 0;
     await succeed(ours, create());
@@ -296,6 +306,37 @@ describe("actions that interrupt a service are done once", () => {
     if (action === undefined) throw new Error("no restart");
     if (effect !== undefined) world.vendor.fault({ match: "restart-service", effect });
     await succeed(ours, action);
+    expect(container(ours, id)?.startedAt).not.toBe(before.startedAt);
+    expect(world.vendor.platform.effects.counts({ serviceId: id })).toMatchObject({ restarted: 1 });
+  });
+
+  test("a recreate that does not start a stopped service is followed by a start", async () => {
+    world.vendor.quirks.recreateStarts = false;
+    const wanted = desired("registry.example/app:2");
+    const id = await succeed(ours, create());
+    await running(id);
+    await succeed(ours, { kind: "Stop", externalId: id, ...STOP });
+    await succeed(ours, update(wanted, id));
+    await succeed(ours, update(wanted, id));
+    const seen = container(ours, id);
+    expect(seen && ours.backend.planner.diff(wanted, seen, [])).toMatchObject([{ path: "rollout", effect: "Wait" }]);
+    await succeed(ours, { kind: "Start", externalId: id });
+    await running(id);
+    await succeed(ours, update(wanted, id));
+    await running(id);
+    expect(container(ours, id)?.config).toMatchObject({ service: { requiresRecreate: false } });
+  });
+
+  test("where statusSetAt has whole seconds a restart still shows", async () => {
+    world.vendor.quirks.statusSeconds = true;
+    const id = await succeed(ours, create());
+    await running(id);
+    const before = container(ours, id);
+    if (before === undefined) throw new Error("not observed");
+    const action = ours.backend.planner.restart?.(desired(IMAGE), before);
+    if (action === undefined) throw new Error("no restart");
+    await succeed(ours, action);
+    await running(id);
     expect(container(ours, id)?.startedAt).not.toBe(before.startedAt);
     expect(world.vendor.platform.effects.counts({ serviceId: id })).toMatchObject({ restarted: 1 });
   });

@@ -165,6 +165,17 @@ describe("the four kinds of drift", () => {
     expect(paths(later, seen)).toEqual([]);
     expect(mittwaldPlanner.restart?.(later, seen)).toMatchObject({ payload: { change: "Recreate" } });
   });
+  test("of a service that is on its way waits, unless it is on its way to something else", () => {
+    const effects = (service: object, rest: Partial<MittwaldConfig> = {}): string[] =>
+      mittwaldPlanner
+        .diff(desired(), observed({ requiresRecreate: true, ...service }, rest), [])
+        .map(({ effect }) => effect);
+    expect(effects({ status: "starting" })).toEqual(["Wait"]);
+    expect(effects({ status: "a new word" })).toEqual(["Wait"]);
+    expect(effects({ status: "starting" }, { isOutrun: true })).toEqual(["Update"]);
+    expect(effects({ status: "error" })).toEqual(["Update"]);
+    expect(effects({ status: "stopped" }, { isUnmoved: true })).toEqual(["Wait"]);
+  });
   test("of the image: only with imagePullPolicy Always, and never for a digest", () => {
     const seen = observed({}, { latestDigest: "sha256:b" });
     expect(paths(desired(), seen)).toEqual([]);
