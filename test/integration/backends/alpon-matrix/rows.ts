@@ -104,6 +104,7 @@ function hasCome(kind: "delete"): (vendor: Alpon) => boolean {
 export const ROWS: readonly Row<Alpon>[] = [
   {
     name: "deploy",
+    effects: 1,
     before: async (stage) => stage.pass(60_000),
     wish: (stage) => stage.create(SPEC),
     isUnderWay: ({ device }) => device.busy,
@@ -111,12 +112,14 @@ export const ROWS: readonly Row<Alpon>[] = [
   },
   {
     name: "first contact and deploy",
+    effects: 1,
     before: async () => undefined,
     wish: (stage) => stage.create(SPEC),
     requests: ["assets", "asset"],
   },
   {
     name: "update",
+    effects: 2,
     before: run,
     wish: ({ cluster }) =>
       cluster.edit("web", {
@@ -127,6 +130,7 @@ export const ROWS: readonly Row<Alpon>[] = [
   },
   {
     name: "stop",
+    effects: 1,
     before: run,
     wish: ({ cluster }) => cluster.edit("web", { spec: { desiredState: "Stopped" } }),
     isUnderWay: hasCome("delete"),
@@ -134,6 +138,7 @@ export const ROWS: readonly Row<Alpon>[] = [
   },
   {
     name: "restart",
+    effects: 2,
     before: run,
     wish: ({ cluster }) => cluster.edit("web", { annotations: { "edge.drayage.dev/restartedAt": "2026-01-01" } }),
     isUnderWay: hasCome("delete"),
@@ -141,10 +146,11 @@ export const ROWS: readonly Row<Alpon>[] = [
   },
   {
     name: "delete",
+    effects: 1,
     before: run,
     wish: ({ cluster, clock }) => cluster.delete("web", clock.now()),
     isUnderWay: hasCome("delete"),
     requests: ["delete", "list", "status"],
   },
-  { name: "watch", before: run, wish: nothing, isUnderWay: () => true, requests: ["list", "status"] },
+  { name: "watch", effects: 1, before: run, wish: nothing, isUnderWay: () => true, requests: ["list", "status"] },
 ];

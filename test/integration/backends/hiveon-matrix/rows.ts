@@ -104,6 +104,7 @@ function hasCome(kind: "start" | "stop"): (vendor: Hiveon) => boolean {
 export const ROWS: readonly Row<Hiveon>[] = [
   {
     name: "rent",
+    effects: 1,
     before: async (stage) => stage.pass(60_000),
     wish: (stage) => stage.create(SPEC),
     isUnderWay: hasCome("start"),
@@ -111,6 +112,7 @@ export const ROWS: readonly Row<Hiveon>[] = [
   },
   {
     name: "rent another one for a changed spec",
+    effects: 2,
     before: rent,
     wish: ({ cluster }) => cluster.edit(NAME, { spec: { image: "registry.example/app:2" } }),
     isUnderWay: hasCome("stop"),
@@ -118,6 +120,7 @@ export const ROWS: readonly Row<Hiveon>[] = [
   },
   {
     name: "restart",
+    effects: 2,
     before: rent,
     wish: ({ cluster }) => cluster.edit(NAME, { annotations: { "edge.drayage.dev/restartedAt": "2026-01-01" } }),
     isUnderWay: hasCome("stop"),
@@ -125,6 +128,7 @@ export const ROWS: readonly Row<Hiveon>[] = [
   },
   {
     name: "stop",
+    effects: 1,
     before: rent,
     wish: ({ cluster }) => cluster.edit(NAME, { spec: { desiredState: "Stopped" } }),
     isUnderWay: hasCome("stop"),
@@ -132,10 +136,11 @@ export const ROWS: readonly Row<Hiveon>[] = [
   },
   {
     name: "delete",
+    effects: 1,
     before: rent,
     wish: ({ cluster, clock }) => cluster.delete(NAME, clock.now()),
     isUnderWay: hasCome("stop"),
     requests: ["stop", "status"],
   },
-  { name: "watch", before: rent, wish: () => undefined, isUnderWay: () => true, requests: ["status"] },
+  { name: "watch", effects: 1, before: rent, wish: () => undefined, isUnderWay: () => true, requests: ["status"] },
 ];

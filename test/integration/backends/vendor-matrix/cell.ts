@@ -21,6 +21,8 @@ export interface Row<V extends Vendor> {
   wish(stage: Stage<V>): void;
   /** Whether the vendor is at work on it: where a fault in the middle strikes. Undefined: there is no middle. */
   readonly isUnderWay?: (vendor: V) => boolean;
+  /** Effects of it and of what was before it, by the vendor's books, if nothing befalls it. */
+  readonly effects: number;
   /** Kinds of requests that it takes. */
   readonly requests: readonly string[];
 }
@@ -113,6 +115,7 @@ async function run<V extends Vendor>(
   await stage.pass(HOUR_MS);
   const ending = subject.ending(stage);
   if (fault === undefined && !stage.isDone) throw new Error(`not done without any fault: ${stage.describe()}`);
+  if (fault === undefined) expect(ending.effects, "effects by the vendor's books").toBe(row.effects);
   if (undisturbed !== undefined) {
     const wrong = differences(undisturbed.state, ending.state);
     if (wrong.length > 0) throw new Error(`it ends otherwise: ${wrong.join("; ")}\n${stage.describe()}`);

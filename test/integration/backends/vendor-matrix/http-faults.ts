@@ -47,9 +47,9 @@ const WRITTEN: readonly (readonly [string, HttpEffect])[] = [
 const READ: readonly (readonly [string, HttpEffect])[] = [["the answer is an old one", { kind: "stale" }]];
 
 /** A vendor whose simulator takes these effects. */
-export interface HttpVendor<K extends string> extends Vendor {
+export interface HttpVendor<K extends string, E = HttpEffect> extends Vendor {
   readonly simulator: {
-    fault(rule: { match: K; times?: number | "all"; effect: HttpEffect }): { hits(): number; remove(): void };
+    fault(rule: { match: K; times?: number | "all"; effect: E }): { hits(): number; remove(): void };
     clearFaults(): void;
   };
 }
@@ -57,16 +57,33 @@ export interface HttpVendor<K extends string> extends Vendor {
 /** The faults of the requests of some kinds; each concerns the rows that send such a request. */
 export function httpFaults<K extends string, V extends HttpVendor<K>>(
   kinds: Readonly<Record<K, "read" | "written">>,
-  more: (kind: K, effect: HttpEffect, isLong: boolean, row: Row<V>) => number = () => 0,
+  more?: More<K, V>,
 ): Fault<V>[] {
+  return faultsInWordsOf<K, HttpEffect, V>(kinds, (effect) => effect, more);
+}
+
+/** Effects more than in the undisturbed run, as Fault has it. */
+type More<K, V extends Vendor> = (kind: K, effect: HttpEffect, isLong: boolean, row: Row<V>) => number;
+
+/** As httpFaults, for a simulator with words of its own. @param wordOf its word for an effect; undefined: it has none. */
+export function faultsInWordsOf<K extends string, E, V extends HttpVendor<K, E>>(
+  kinds: Readonly<Partial<Record<K, "read" | "written">>>,
+  wordOf: (effect: HttpEffect) => E | undefined,
+  more: More<K, V> = () => 0,
+): Fault<V>[] {
+  const allOf = (kind: K): [string, HttpEffect, E][] =>
+    [...EITHER, ...(kinds[kind] === "written" ? WRITTEN : READ)].flatMap(([what, effect]) => {
+      const word = wordOf(effect);
+      return word === undefined ? [] : [[what, effect, word]];
+    });
   return (Object.keys(kinds) as K[]).flatMap((kind) =>
-    [...EITHER, ...(kinds[kind] === "written" ? WRITTEN : READ)].flatMap(([what, effect]) =>
+    allOf(kind).flatMap(([what, effect, word]) =>
       // Reading as much as is read of an answer without end takes time.
       (effect.kind === "endless" ? [1] : [1, "all" as const]).map((times): Fault<V> => ({
         name: `${kind}: ${what}${times === 1 ? "" : ", for an hour"}`,
         when: "before",
         strike: ({ vendor }) => {
-          const rule = vendor.simulator.fault({ match: kind, times, effect });
+          const rule = vendor.simulator.fault({ match: kind, times, effect: word });
           return () => rule.hits() > 0;
         },
         lastsMs: HOUR_MS,

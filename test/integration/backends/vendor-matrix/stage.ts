@@ -30,7 +30,7 @@ export interface Vendor {
   readonly backendSpec: object;
   readonly deviceSpec: object;
   /** Requests so far. */
-  requests(): readonly { kind: string; method: string }[];
+  requests(): readonly { readonly method: string }[];
   stop(): Promise<void>;
 }
 
