@@ -14,6 +14,7 @@ import {
   followed,
   look,
   lookUp,
+  lookUntil,
   serviceIn,
   settles,
   transient,
@@ -133,8 +134,12 @@ export async function runStop(
   };
   if (isDown(found.stack)) return endOf(head, id, undefined);
   host.ordered(id, true);
+  const forMs = host.commandTimeoutMs + timeoutMs;
+  // It was told to already, by a former process or by people.
+  const isStopping = found.service.status === "stopping";
+  if (isStopping && (await lookUntil(host, isDown, forMs)) !== undefined) return endOf(head, id, undefined);
   const call = await host.write(() => host.client.act({ ...host.ref, serviceId: id }, "stop"));
-  return endOf(head, id, await followed(host, call, isDown, host.commandTimeoutMs + timeoutMs));
+  return endOf(head, id, await followed(host, call, isDown, forMs));
 }
 
 /** Something that is not there has been removed. Its volumes stay. */

@@ -6,6 +6,7 @@ import type { CommandOutcome, Marker } from "../contract.ts";
 import type { BackendFailure } from "../errors.ts";
 import type { Head } from "../http/command-slot.ts";
 import type { Call, MittwaldClient, StackRef } from "./client.ts";
+import { Patience } from "../http/patience.ts";
 import { judgeImage, type ImageVerdict } from "./images.ts";
 import { readMarker } from "./marker.ts";
 import type { Service, Stack } from "./types.ts";
@@ -54,6 +55,8 @@ const ABSENT_LOOKS = 3;
 /** First and longest pause between two looks for an effect, ms. */
 const LOOK_MS = 250;
 const LONGEST_LOOK_MS = 5_000;
+/** Longest pause between two looks where the vendor shows nothing, ms. */
+const LONGEST_SILENCE_MS = 300_000;
 
 type Look = { ok: true; stack: Stack } | { ok: false; failure: BackendFailure };
 
@@ -102,12 +105,13 @@ export async function lookUntil(
 /** A write of unknown outcome: whether its effect shows within the settle time. */
 export async function settles(host: FlightHost, holds: (stack: Stack) => boolean): Promise<boolean> {
   let clear = 0;
+  const patience = new Patience(Math.max(1, host.settleMs / ABSENT_LOOKS), LONGEST_SILENCE_MS);
   while (!host.signal.aborted) {
     const seen = await look(host);
     if (seen.ok && holds(seen.stack)) return true;
     if (seen.ok) clear += 1;
     if (clear >= ABSENT_LOOKS) return false;
-    await host.pause(Math.max(1, host.settleMs / ABSENT_LOOKS));
+    await host.pause(patience.nextMs(seen.ok));
   }
   return false;
 }

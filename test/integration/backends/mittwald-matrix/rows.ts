@@ -1,7 +1,7 @@
 /** What a user may want of a service on mittwald, and what is judged of it. */
 import { createMittwaldBackend } from "../../../../src/backends/mittwald/index.ts";
 import type { EdgeContainer } from "../../../../src/crds/edge-container.ts";
-import { startMittwald, type MittwaldSimulator } from "../../../../src/simulators/mittwald/index.ts";
+import { startMittwald, type MittwaldSimulator, type Operation } from "../../../../src/simulators/mittwald/index.ts";
 import type { FakeClock } from "../../../support/fake-clock.ts";
 import type { Ending, Row, Subject } from "../vendor-matrix/cell.ts";
 import { NAME, SECRETS, Stage, type Vendor } from "../vendor-matrix/stage.ts";
@@ -70,7 +70,10 @@ async function run(stage: Stage<Mittwald>): Promise<void> {
   await stage.pass(60_000);
 }
 
-const READS = ["list-services", "get-stack"];
+/** A request for this has come since. */
+function hasCome(operation: Operation, times = 1): (vendor: Mittwald) => boolean {
+  return ({ simulator }) => simulator.requests().filter((request) => request.operation === operation).length >= times;
+}
 
 export const ROWS: readonly Row<Mittwald>[] = [
   {
@@ -78,42 +81,47 @@ export const ROWS: readonly Row<Mittwald>[] = [
     effects: 1,
     before: async (stage) => stage.pass(60_000),
     wish: (stage) => stage.create(SPEC),
-    requests: ["update-stack", ...READS],
+    isUnderWay: hasCome("update-stack"),
+    requests: ["update-stack", "list-stacks"],
   },
   {
     name: "first contact and declare",
     effects: 1,
     before: async () => undefined,
     wish: (stage) => stage.create(SPEC),
-    requests: [],
+    requests: ["list-self-stacks", "list-stacks", "get-stack", "get-container-image-config"],
   },
   {
     name: "update",
     effects: 2,
     before: run,
     wish: ({ cluster }) => cluster.edit(NAME, { spec: { image: "registry.example/app:2" } }),
-    requests: ["update-stack", "recreate-service", ...READS],
+    isUnderWay: hasCome("recreate-service"),
+    requests: ["update-stack", "recreate-service", "get-stack"],
   },
   {
     name: "stop",
     effects: 2,
     before: run,
     wish: ({ cluster }) => cluster.edit(NAME, { spec: { desiredState: "Stopped" } }),
-    requests: ["stop-service", ...READS],
+    isUnderWay: hasCome("stop-service"),
+    requests: ["stop-service", "get-stack"],
   },
   {
     name: "restart",
     effects: 2,
     before: run,
     wish: ({ cluster }) => cluster.edit(NAME, { annotations: { "edge.drayage.dev/restartedAt": "2026-01-01" } }),
-    requests: ["stop-service", "start-service", ...READS],
+    isUnderWay: hasCome("restart-service"),
+    requests: ["restart-service", "get-stack"],
   },
   {
     name: "delete",
     effects: 2,
     before: run,
     wish: ({ cluster, clock }) => cluster.delete(NAME, clock.now()),
-    requests: ["update-stack", ...READS],
+    isUnderWay: hasCome("update-stack", 2),
+    requests: ["update-stack", "list-stacks"],
   },
-  { name: "watch", effects: 1, before: run, wish: () => undefined, requests: READS },
+  { name: "watch", effects: 1, before: run, wish: () => undefined, isUnderWay: () => true, requests: ["list-stacks"] },
 ];
