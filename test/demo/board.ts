@@ -34,6 +34,10 @@ export interface DeviceObject extends Watched {
   status?: { connection?: { state: string; lastSeenTime?: string }; managed?: number; conditions?: Condition[] };
 }
 
+export interface StackObject extends Watched {
+  status?: { ready?: string; external?: { id: string }; conditions?: Condition[] };
+}
+
 export interface BackendObject extends Watched {
   status?: { conditions?: Condition[] };
 }
@@ -57,6 +61,7 @@ export class Board {
   readonly containers = new Map<string, ContainerObject>();
   readonly devices = new Map<string, DeviceObject>();
   readonly backends = new Map<string, BackendObject>();
+  readonly stacks = new Map<string, StackObject>();
   /** Every progress that was shown of a container, in order; by its name. A look now and then would miss some. */
   readonly progress = new Map<string, string[]>();
 
@@ -75,6 +80,7 @@ export class Board {
       ),
       watch(access, `${API}/edgedevices`, this.devices, onChange, signal),
       watch(access, `${API}/edgebackends`, this.backends, onChange, signal),
+      watch(access, `${API}/edgestacks`, this.stacks, onChange, signal),
     ]);
   }
 

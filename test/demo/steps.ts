@@ -21,7 +21,14 @@ export interface Step {
 }
 
 /** The EdgeBackend of each EdgeDevice. */
-const BACKENDS = { berlin: "berlin", lyon: "lyon", porto: "porto", oslo: "alpon", "rig-1": "hiveon" } as const;
+const BACKENDS = {
+  berlin: "berlin",
+  lyon: "lyon",
+  porto: "porto",
+  oslo: "alpon",
+  "rig-1": "hiveon",
+  mall: "mittwald",
+} as const;
 
 /** So long does Hiveon's meter stand before it counts as stopped: two minutes of rent at the demo's speed. */
 const STILL_MS = 2000;
@@ -29,8 +36,8 @@ const meter = new Meter();
 
 export const STEPS: readonly Step[] = [
   {
-    title: "five devices connect",
-    outcome: "berlin, lyon and porto (Kanto), oslo (ALPON) and rig-1 (Hiveon) are Connected",
+    title: "six devices connect",
+    outcome: "berlin, lyon and porto (Kanto), oslo (ALPON), rig-1 (Hiveon) and mall (mittwald) are Connected",
     deadlineS: 60,
     act: async (world) => world.apply("devices.yaml"),
     missing: ({ board }) =>
@@ -190,6 +197,44 @@ export const STEPS: readonly Step[] = [
           ? undefined
           : `the one rental of rig-1 stopped and the machine given back; Hiveon's books have ${JSON.stringify(rentals)}`,
         stillMs >= STILL_MS ? undefined : `a meter that stands still; it moved ${Math.round(stillMs)} ms ago`,
+      );
+    },
+  },
+  {
+    title: "a stack is made, its database first",
+    outcome: "shop is Ready with 2/2 containers, in a stack of its own in mall's project",
+    deadlineS: 90,
+    act: async (world) => world.apply("stack.yaml"),
+    missing: async (world) => {
+      const stack = world.board.stacks.get("shop");
+      const condition = currentCondition(stack, "Ready");
+      const all = await world.vendor("mittwald").stacks();
+      const own = all.filter(({ id, projectId }) => id !== projectId);
+      return first(
+        condition?.status === "True" ? undefined : `EdgeStack shop Ready=True; it is ${tell(condition)}`,
+        own.length === 1 &&
+          own[0]?.id === stack?.status?.external?.id &&
+          own[0]?.containers.toSorted().join() === "db,web"
+          ? undefined
+          : `one stack with db and web beside the project's own; mittwald's books have ${JSON.stringify(all)}`,
+      );
+    },
+  },
+  {
+    title: "the stack is removed",
+    outcome:
+      "shop is gone: its containers in reverse order, then its volume, then the stack; the project's own stack is as it was",
+    deadlineS: 90,
+    act: async (world) => {
+      await world.kubectl(["delete", "edgestack", "shop", "--wait=false"], "delete est shop");
+    },
+    missing: async (world) => {
+      const all = await world.vendor("mittwald").stacks();
+      return first(
+        world.board.stacks.has("shop") ? "EdgeStack shop gone; it is still there" : undefined,
+        all.length === 1 && all[0]?.id === all[0]?.projectId
+          ? undefined
+          : `the project's own stack alone; mittwald's books have ${JSON.stringify(all)}`,
       );
     },
   },

@@ -1,4 +1,4 @@
-// A vendor's cloud in the demo: `drayage simulate alpon` or `hiveon` as a process of its own, with an API key that is made for this run. Its
+// A vendor's cloud in the demo: `drayage simulate alpon`, `hiveon` or `mittwald` as a process of its own, with an API key that is made for this run. Its
 // control endpoint (docs/simulators.md) opens the vendor's books to the demo: what really runs there, and what it costs.
 
 import { randomBytes } from "node:crypto";
@@ -14,10 +14,15 @@ const OPTIONS = {
   alpon: ["--devices=1", "--serial-prefix=oslo-", "--step-time=1s"],
   // A minute of rent passes in a second; starting and stopping take a second of ours.
   hiveon: ["--machines=1", "--machine-id-prefix=rig-", "--speed=60", "--start-time=1s", "--stop-time=1s"],
+  // What is written is seen a moment later, as at the real vendor.
+  mittwald: ["--projects=1", "--lag=300ms", "--pull-time=1s", "--start-time=500ms", "--stop-time=500ms"],
 } as const;
 
+/** What each calls the file with the key. */
+const KEY_OPTIONS = { alpon: "--api-key-file", hiveon: "--api-key-file", mittwald: "--token-file" } as const;
+
 export type VendorName = keyof typeof OPTIONS;
-export const VENDORS = ["alpon", "hiveon"] as const satisfies readonly VendorName[];
+export const VENDORS = ["alpon", "hiveon", "mittwald"] as const satisfies readonly VendorName[];
 
 /** A container in ALPON's books. */
 export interface AlponContainer {
@@ -32,6 +37,14 @@ export interface HiveonRental {
   status: string;
   rented: boolean;
   cost: number;
+}
+
+/** A stack in mittwald's books. */
+export interface MittwaldStack {
+  id: string;
+  projectId: string;
+  containers: string[];
+  volumes: { name: string }[];
 }
 
 export class SimulatedVendor {
@@ -63,7 +76,7 @@ export class SimulatedVendor {
         name,
         "--port=0",
         ...OPTIONS[name],
-        `--api-key-file=${apiKeyFile}`,
+        `${KEY_OPTIONS[name]}=${apiKeyFile}`,
         "--control-port=0",
       ],
       env,
@@ -76,6 +89,16 @@ export class SimulatedVendor {
   /** Address of the vendor's API. */
   get url(): string {
     return printed(this.program, API) ?? "";
+  }
+
+  /** Id of mittwald's project. */
+  get project(): string {
+    return printed(this.program, PROJECT) ?? "";
+  }
+
+  /** Every stack of mittwald's project. */
+  async stacks(): Promise<MittwaldStack[]> {
+    return (await this.#look("stacks")) as MittwaldStack[];
   }
 
   /** What runs on the ALPON device, whatever anybody believes of it. */
@@ -100,7 +123,8 @@ export class SimulatedVendor {
   }
 }
 
-const API = /^simulated .* API on (http:\S+): /m;
+const API = /^simulated .* API on (http:\S+?)(?:: |$)/m;
+const PROJECT = /^project (\S+)/m;
 const CONTROL = /^control endpoint: (\S+)$/m;
 
 /** The addresses stand in what the program has printed, once it serves. */

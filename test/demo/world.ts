@@ -1,4 +1,4 @@
-// Everything the demo runs on: the local control plane, three sites with a simulated device each, two simulated vendors, and the operator as its
+// Everything the demo runs on: the local control plane, three sites with a simulated device each, three simulated vendors, and the operator as its
 // own process with the rights of manifests/rbac and no others. All child processes belong to the control plane's run: stop() ends them, and what a killed demo leaves
 // behind is ended by the next one.
 
@@ -82,7 +82,9 @@ export class World implements AsyncDisposable {
       signal.throwIfAborted();
       progress(`starting an MQTT broker and a simulated Kanto device at each site: ${SITES.join(", ")}`);
       const env = plainEnvironment();
-      progress("starting two simulated vendors: Sixfab's API with an ALPON device, Hiveon's with a machine for rent");
+      progress(
+        "starting three simulated vendors: Sixfab's API with an ALPON device, Hiveon's with a machine for rent, mittwald's with a project",
+      );
       const started = await Promise.allSettled([
         ...SITES.map(async (site) => devices.set(site, await SimulatedDevice.start(controlPlane, site, bundle, env))),
         ...VENDORS.map(async (name) => vendors.set(name, await SimulatedVendor.start(controlPlane, name, bundle, env))),
@@ -118,6 +120,7 @@ export class World implements AsyncDisposable {
     const text = template
       .replaceAll(/\{broker-(\w+)\}/g, (_, site: string) => this.device(site as Site).broker.url)
       .replaceAll(/\{url-(\w+)\}/g, (_, name: string) => this.vendor(name as VendorName).url)
+      .replaceAll(/\{project-(\w+)\}/g, (_, name: string) => this.vendor(name as VendorName).project)
       .replaceAll(/\{key-(\w+)\}/g, (_, name: string) => this.vendor(name as VendorName).apiKey);
     const folder = join(this.controlPlane.dir, "manifests");
     mkdirSync(folder, { recursive: true });

@@ -108,12 +108,14 @@ describe("npm run demo", () => {
       expect(lines.find((line) => line.includes(pattern) && line.endsWith(`: ${title}: ${outcome}`))).toBeDefined();
     }
     expect(lines.at(-2)).toBe(`demo: ${STEPS.length} steps seen, 0 missed`);
-    for (const device of ["berlin", "lyon", "porto", "oslo", "rig-1"]) {
+    for (const device of ["berlin", "lyon", "porto", "oslo", "rig-1", "mall"]) {
       expect(demo.output()).toMatch(new RegExp(`device ${device} +Connected`));
     }
     const shown = (name: string): string => lines.filter((line) => line.includes(`  container ${name} `)).join("\n");
     expect(shown("dashboard")).toMatch(/oslo .*Pulling \d+% [^]*oslo .*Running +Ready=True Running/);
     expect(shown("trainer")).toMatch(/rig-1 .*Running +Ready=True Running[^]*rig-1 .*Removing[^]* gone/);
+    expect(shown("shop-web")).toMatch(/shop-stack .*Running +Ready=True Running[^]* gone/);
+    expect(demo.output().indexOf("container shop-db ")).toBeLessThan(demo.output().indexOf("container shop-web "));
     expectNothingLeft();
   });
 
@@ -141,7 +143,15 @@ describe("npm run demo", () => {
     await using next = startDemo();
     await next.wrote(`demo: ${STEPS.length} steps seen, 0 missed`);
     await next.wrote("export KUBECONFIG=");
-    for (const program of ["drayage", "device-berlin", "vendor-alpon", "vendor-hiveon", "etcd", "kube-apiserver"]) {
+    for (const program of [
+      "drayage",
+      "device-berlin",
+      "vendor-alpon",
+      "vendor-hiveon",
+      "vendor-mittwald",
+      "etcd",
+      "kube-apiserver",
+    ]) {
       expect(next.output()).toMatch(new RegExp(`ended ${program} \\d+, left behind by a killed run`));
     }
     const running = processesNaming(cache).map(({ pid }) => pid);

@@ -14,6 +14,8 @@ export interface KillScenario {
   vendorWrites: RequestMatch;
   /** Writes that no run of this change can do without, to both sides together; others come only where something takes long. */
   leastWrites: number;
+  /** The API server's requests that count. Default: PATCHes of the EdgeContainer of that name. */
+  apiWrites?(name: string): RequestMatch;
   /** Brings the object into the state before; undisturbed. */
   before(name: string): Promise<void>;
   /** What the user does. */
@@ -71,7 +73,7 @@ async function countWrites(
   name: string,
 ): Promise<{ api: number; vendor: number }> {
   const count = () => ({
-    api: rig.api.proxy.requests(apiWrites(name)).length,
+    api: rig.api.proxy.requests(apiWrites(scenario, name)).length,
     vendor: rig.vendor.requests(scenario.vendorWrites).length,
   });
   return withOperator(rig, async () => {
@@ -96,7 +98,7 @@ async function killAt(
 ): Promise<boolean> {
   const { world } = rig;
   const proxy = kind === "api" ? rig.api.proxy : rig.vendor;
-  const match = kind === "api" ? apiWrites(name) : scenario.vendorWrites;
+  const match = kind === "api" ? apiWrites(scenario, name) : scenario.vendorWrites;
   const killed = await withOperator(rig, async () => {
     await scenario.before(name);
     const rule = proxy.on({ match, skip: k, fault: when === "before" ? { do: "hold" } : { do: "swallow" } });
@@ -118,7 +120,8 @@ async function killAt(
   return killed.hit;
 }
 
-function apiWrites(name: string): RequestMatch {
+function apiWrites(scenario: KillScenario, name: string): RequestMatch {
+  if (scenario.apiWrites !== undefined) return scenario.apiWrites(name);
   return { method: "PATCH", path: new RegExp(`/edgecontainers/${name}(/|\\?|$)`) };
 }
 
