@@ -41,6 +41,8 @@ export async function clearOwn(
     env.stores.devices.get({ namespace, name: ownDeviceName(stack) }) ??
     env.stores.devices.get({ namespace, name: stack.spec.deviceRef.name });
   if (device?.spec.mittwald === undefined) return wait("its EdgeDevice is gone");
+  const pending = device.status?.pendingRemovals?.length ?? 0;
+  if (pending > 0) return wait(`${pending} containers are still to be removed from it`);
   const found = vendorOf(device, env, false);
   if (!found.ok) return wait(found.message);
   const { vendor } = found;
