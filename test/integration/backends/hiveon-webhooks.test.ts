@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout } from "node:timers/promises";
@@ -119,4 +120,28 @@ test("what is not signed by the vendor causes no request, and nobody learns what
   expect(await webhooks.deliver(first?.body ?? "", first?.signature ?? "")).toBe(204);
   expect((await post("/tenant/hiveon", "x".repeat(100_000))).status).toBe(413);
   expect(looks()).toBe(before);
+});
+
+test("any number of events about one rental is no more than a few looks", async () => {
+  const { vendor, session, claim, post } = await setUp();
+  await expect.poll(() => session.snapshot(claim).containers[0]?.state).toBe("Running");
+  const { deploymentId = "" } = vendor.rentals()[0] ?? {};
+  const looks = () => vendor.requests().filter(({ kind }) => kind === "status").length;
+  vendor.fault({ match: "status", effect: { kind: "delay", ms: 300 }, times: 2 });
+  const before = looks();
+  const events = Array.from({ length: 100 }, (_, i) => {
+    const body = JSON.stringify({
+      event_id: `flood-${i}`,
+      timestamp: new Date().toISOString(),
+      data: { deployment_id: deploymentId },
+    });
+    const signature = `sha256=${createHmac("sha256", "s3cret").update(body).digest("hex")}`;
+    return post("/tenant/hiveon", body, signature);
+  });
+  const statuses = await Promise.all(events.map(async (each) => (await each).status));
+  expect(new Set(statuses)).toEqual(new Set([204]));
+  vendor.platform.end(deploymentId);
+  await expect.poll(() => session.snapshot(claim).containers[0]?.state).toBe("Stopped");
+  // One that was under way while they came, one after them, and those of the vendor's own events.
+  expect(looks() - before).toBeLessThanOrEqual(10);
 });
