@@ -76,8 +76,12 @@ export interface RegistryKeeper {
     marker: RegistryMarker,
     login: RegistryAuth,
   ): Promise<RegistryOutcome>;
-  /** Takes login and marker out again; the registry stays. Idempotent. */
-  restore(projectId: string, observed: ObservedRegistry): Promise<RegistryOutcome>;
+  /**
+   * Takes marker and login out again; the registry stays. Idempotent.
+   *
+   * @param what MarkerOnly: the login that it has now is somebody else's.
+   */
+  restore(projectId: string, observed: ObservedRegistry, what: "Both" | "MarkerOnly"): Promise<RegistryOutcome>;
   /** Removes one. One that is gone already is Succeeded or Failed (Conflict NotFound); a listing tells. */
   remove(projectId: string, id: string): Promise<RegistryOutcome>;
 }

@@ -13,6 +13,9 @@ const MOST_BACKENDS = 16;
 /** Projects in which one object is looked after. */
 export const MOST_PROJECTS = 500;
 
+/** User names that are remembered while it is not seen which of them the vendor has. */
+export const MOST_USERS = 8;
+
 const HOST =
   /^(localhost|[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+)(:[0-9]{1,5})?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*$/;
 
@@ -76,6 +79,11 @@ const project = object("The login in one project of a backend that keeps them pe
   ).exactOptional(),
   credentialsValid: flag("Whether the registry takes the login, as the vendor last checked.").exactOptional(),
   hash: text("Keyed hash of the login that was given to the vendor last.", { max: 128 }).exactOptional(),
+  userHashes: list(
+    "Keyed hashes of the user names that the vendor was asked to take: by them a login that somebody else has set is told from this object's.",
+    text("A keyed hash.", { max: 128 }),
+    MOST_USERS,
+  ).exactOptional(),
   openSince: time("Since when something is asked for whose outcome has not been seen yet.").exactOptional(),
   failures: int("Failures in a row.", 0).exactOptional(),
   refusedHash: text("Keyed hash of the login with which it failed last; another one is tried at once.", {

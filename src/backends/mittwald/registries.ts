@@ -79,12 +79,19 @@ export class MittwaldRegistries implements RegistryKeeper {
     );
   }
 
-  restore(projectId: string, { id, host, description }: ObservedRegistry): Promise<RegistryOutcome> {
+  restore(
+    projectId: string,
+    { id, host, description }: ObservedRegistry,
+    what: "Both" | "MarkerOnly",
+  ): Promise<RegistryOutcome> {
     const words = wordsOf(description);
     // A blank description is refused.
     const before = words === "" ? host : words;
     return this.#write(projectId, () =>
-      this.#client.updateRegistry(projectId, id, { description: before, credentials: null }),
+      this.#client.updateRegistry(projectId, id, {
+        description: before,
+        ...(what === "Both" && { credentials: null }),
+      }),
     );
   }
 

@@ -87,10 +87,16 @@ async function resolveExtra(
   const login = await resolveLogin(spec, namespace, where, env);
   if (!login.ok) {
     if (login.make !== undefined) scope.pullLogin = login.make;
-    return login;
+    // What is as it shall be pulls nothing: it does not suffer from what only the next pull needs.
+    return planner.keepsRegistries === true && isApplied(scope.object) ? { ok: true, values } : login;
   }
   if (login.auth !== undefined) values.registryAuth = login.auth;
   return { ok: true, values };
+}
+
+/** The device has what the present generation wants. */
+function isApplied({ metadata, status }: EdgeContainer): boolean {
+  return status?.external !== undefined && status.applied?.generation === metadata.generation;
 }
 
 /** What the vendor shows to others of what Secrets hold. */

@@ -77,14 +77,8 @@ export function names(registry: EdgeRegistry, backend: EdgeBackend): boolean {
 
 /** Whether the login stands in the project, as far as is known: an older one while it is being changed. */
 export function stands(entry: RegistryProject): boolean {
-  const { registryId, hash, openSince, state } = entry;
-  return (
-    registryId !== undefined &&
-    hash !== undefined &&
-    openSince === undefined &&
-    state !== "Conflict" &&
-    state !== "Removing"
-  );
+  const { registryId, hash, state } = entry;
+  return registryId !== undefined && hash !== undefined && state !== "Conflict" && state !== "Removing";
 }
 
 async function inlineLogin(

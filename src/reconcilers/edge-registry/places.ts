@@ -36,7 +36,8 @@ export async function lookAt(
     ),
   );
   const known = new Map((object.status?.projects ?? []).map((entry) => [placeKey(entry), entry]));
-  const all = [...new Map([...wanted, ...known])].slice(0, MOST_PROJECTS);
+  // Those that are known first: they are the journal.
+  const all = [...new Map([...known, ...wanted, ...known])].slice(0, Math.max(MOST_PROJECTS, known.size));
   return Promise.all(all.map(async ([id, entry]) => planAt(object, { entry, wanted: wanted.has(id) }, login, env)));
 }
 
@@ -65,6 +66,7 @@ async function planAt(
       host: at.hostAtVendor(object.spec.host),
       marker: markerOf(object, env),
       login: login?.ok === true ? { hash: login.hash, username: login.auth.username } : undefined,
+      userHash: (username) => env.hashKey.hash({ username }),
       listing,
       nowMs,
       settleMs: backend === undefined ? 0 : (env.accounts.backendFor(backend)?.settleMs ?? 0),

@@ -17,7 +17,7 @@ import type {
 } from "../../backends/registry-contract.ts";
 import type { BackendFailure } from "../../backends/errors.ts";
 import { DEFAULT_BACKOFF, jitterOf, nextBackoff } from "../../controller/backoff.ts";
-import type { RegistryProject } from "../../crds/edge-registry.ts";
+import { MOST_USERS, type RegistryProject } from "../../crds/edge-registry.ts";
 
 /** How soon to look again for something that is on its way, ms. */
 export const LOOK_AGAIN_MS = 1_000;
@@ -34,6 +34,8 @@ export interface ProjectFacts {
   marker: Omit<RegistryMarker, "origin">;
   /** Undefined while the Secret cannot be used: what stands is then left as it is. */
   login: { hash: string; username: string } | undefined;
+  /** Keyed hash of a user name. */
+  userHash: (username: string) => string;
   listing: RegistryListing;
   nowMs: number;
   /** Backend.settleMs: how long a request of a former process or a lost one may still take effect. */
@@ -46,7 +48,7 @@ export interface ProjectFacts {
 export type ProjectStep =
   | { type: "Create" }
   | { type: "Set"; observed: ObservedRegistry; origin: RegistryMarker["origin"] }
-  | { type: "Restore"; observed: ObservedRegistry }
+  | { type: "Restore"; observed: ObservedRegistry; what: "Both" | "MarkerOnly" }
   | { type: "Remove"; id: string };
 
 /** What becomes of the entry (undefined: nothing is left there), the step, and when to look again. */
@@ -72,9 +74,9 @@ export function planProject(facts: ProjectFacts): ProjectPlan {
   const { registries, stale } = listing;
   const candidates = registries.filter(({ host }) => host.toLowerCase() === facts.host.toLowerCase());
   const mine =
-    candidates.find(({ id, marker }) => id === entry.registryId && (marker === undefined || isOurs(marker, facts))) ??
-    candidates.find(({ marker }) => marker !== undefined && isOurs(marker, facts));
-  if (!wanted) return planRemoval(facts, mine, stale);
+    candidates.find((each) => each.id === entry.registryId && isMine(each, facts)) ??
+    candidates.find((each) => each.marker !== undefined && isMine(each, facts));
+  if (!wanted) return planRemoval(facts, { mine, candidates, stale });
   if (mine !== undefined) return planOwn(facts, mine, stale);
   const [other] = candidates;
   if (other !== undefined) return planForeign(facts, other, stale);
@@ -87,6 +89,22 @@ function isOvertaken({ entry, wanted, login }: ProjectFacts): boolean {
   return entry.refusedHash !== undefined && login !== undefined && login.hash !== entry.refusedHash;
 }
 
+/**
+ * Ours by our marker, or by the recorded id. One that the project had before is so only as long as nobody has given it another login: what people
+ * set there is theirs, with our marker still in the description or not.
+ */
+function isMine(observed: ObservedRegistry, facts: ProjectFacts): boolean {
+  const { entry, login } = facts;
+  const { marker, username } = observed;
+  if (marker !== undefined && !isOurs(marker, facts)) return false;
+  if (marker === undefined && observed.id !== entry.registryId) return false;
+  const origin = entry.origin ?? marker?.origin ?? (observed.isDefault ? "Default" : "Created");
+  if (origin === "Created") return true;
+  if (username === undefined || entry.userHashes?.includes(facts.userHash(username)) === true) return true;
+  // Without a record, as after a cluster was rebuilt.
+  return marker !== undefined && username === login?.username;
+}
+
 function planOwn(facts: ProjectFacts, mine: ObservedRegistry, stale: boolean): ProjectPlan {
   const { entry, login, marker, nowMs } = facts;
   const origin = entry.origin ?? mine.marker?.origin ?? (mine.isDefault ? "Default" : "Created");
@@ -96,7 +114,7 @@ function planOwn(facts: ProjectFacts, mine: ObservedRegistry, stale: boolean): P
   if (login === undefined)
     return { entry: { ...opened(seen, entry), state: seen.hash === undefined ? "Pending" : "Ready" } };
   const outdated = entry.hash !== login.hash || mine.marker?.uid !== marker.uid || mine.username !== login.username;
-  if (!outdated) return { entry: { ...healthy(seen), state: "Ready" } };
+  if (!outdated) return { entry: { ...healthy(seen), state: "Ready", userHashes: [facts.userHash(login.username)] } };
   const waiting: RegistryProject = { ...opened(seen, entry), state: "Pending" };
   // An old view differs from what was written last by itself.
   if (stale && entry.hash === login.hash) return { entry: waiting, lookAtMs: nowMs + LOOK_AGAIN_MS };
@@ -104,7 +122,7 @@ function planOwn(facts: ProjectFacts, mine: ObservedRegistry, stale: boolean): P
   if (untilMs !== undefined && nowMs < untilMs)
     return { entry: waiting, lookAtMs: Math.min(nowMs + LOOK_AGAIN_MS, untilMs) };
   return {
-    entry: { ...seen, state: "Pending", openSince: new Date(nowMs).toISOString() },
+    entry: { ...seen, state: "Pending", ...asked(facts, login) },
     step: { type: "Set", observed: mine, origin },
   };
 }
@@ -121,27 +139,27 @@ function planForeign(facts: ProjectFacts, other: ObservedRegistry, stale: boolea
         state: "Creating",
         registryId: other.id,
         origin: "Default",
-        openSince: new Date(nowMs).toISOString(),
+        ...asked(facts, login),
       },
       step: { type: "Set", observed: other, origin: "Default" },
     };
   }
   const { registryId: _id, origin: _origin, hash: _hash, ...rest } = bare(entry);
-  const whose =
-    marker === undefined
-      ? other.isDefault
-        ? "which somebody has given a login"
-        : "which somebody else has made"
-      : marker.owner === facts.marker.owner
-        ? `which belongs to EdgeRegistry ${marker.namespace}/${marker.name}`
-        : `which belongs to EdgeRegistry ${marker.namespace}/${marker.name} of the installation with --owner-id ${marker.owner}`;
+  const mended = other.isDefault && (marker === undefined || isOurs(marker, facts)) ? "its login" : "it";
   return {
     entry: {
       ...healthy(rest),
       state: "Conflict",
-      message: `the project has a registry ${other.host} (${other.id}), ${whose}: it is left as it is; remove ${marker === undefined && other.isDefault ? "its login" : "it"}, or this EdgeRegistry`,
+      message: `the project has a registry ${other.host} (${other.id}), ${whose(other, facts)}: it is left as it is; remove ${mended}, or this EdgeRegistry`,
     },
   };
+}
+
+function whose({ marker, isDefault }: ObservedRegistry, facts: ProjectFacts): string {
+  if (marker === undefined) return isDefault ? "which somebody has given a login" : "which somebody else has made";
+  if (isOurs(marker, facts)) return "which somebody has given another login";
+  const theirs = `which belongs to EdgeRegistry ${marker.namespace}/${marker.name}`;
+  return marker.owner === facts.marker.owner ? theirs : `${theirs} of the installation with --owner-id ${marker.owner}`;
 }
 
 function planAbsent(facts: ProjectFacts, stale: boolean): ProjectPlan {
@@ -151,31 +169,40 @@ function planAbsent(facts: ProjectFacts, stale: boolean): ProjectPlan {
   if (untilMs !== undefined && nowMs < untilMs)
     return { entry: { ...entry, state: "Creating" }, lookAtMs: Math.min(nowMs + LOOK_AGAIN_MS, untilMs) };
   const { registryId, origin: _origin, hash: _hash, openSince: _since, ...rest } = bare(entry);
-  const openSince = new Date(nowMs).toISOString();
   if (registryId !== undefined && untilMs === undefined)
     // Seen before: somebody has removed it, or the view is an old one. Once more, later.
     return {
       entry: {
         ...rest,
         state: "Creating",
-        openSince,
+        openSince: new Date(nowMs).toISOString(),
         message: "the registry is gone from the project; made again",
       },
       lookAtMs: nowMs + Math.min(LOOK_AGAIN_MS, settleMs),
     };
   if (login === undefined) return { entry: { ...rest, state: "Pending" } };
-  return { entry: { ...rest, state: "Creating", origin: "Created", openSince }, step: { type: "Create" } };
+  return {
+    entry: { ...rest, state: "Creating", origin: "Created", ...asked(facts, login) },
+    step: { type: "Create" },
+  };
 }
 
-function planRemoval(facts: ProjectFacts, mine: ObservedRegistry | undefined, stale: boolean): ProjectPlan {
+function planRemoval(
+  facts: ProjectFacts,
+  seen: { mine: ObservedRegistry | undefined; candidates: readonly ObservedRegistry[]; stale: boolean },
+): ProjectPlan {
   const { entry, nowMs } = facts;
+  const { mine, candidates, stale } = seen;
   const removing: RegistryProject = { ...opened(bare(entry), entry), state: "Removing" };
   if (mine !== undefined) {
     const origin = entry.origin ?? mine.marker?.origin ?? (mine.isDefault ? "Default" : "Created");
     if (origin === "Created") return { entry: removing, step: { type: "Remove", id: mine.id } };
-    if (mine.marker !== undefined) return { entry: removing, step: { type: "Restore", observed: mine } };
-    // Without our marker its login, if it has one, is not ours (any more).
+    if (mine.marker !== undefined || mine.username !== undefined)
+      return { entry: removing, step: { type: "Restore", observed: mine, what: "Both" } };
   }
+  const marked = candidates.find(({ marker }) => marker !== undefined && isOurs(marker, facts));
+  if (mine === undefined && marked !== undefined)
+    return { entry: removing, step: { type: "Restore", observed: marked, what: "MarkerOnly" } };
   if (stale) return { entry: removing, lookAtMs: nowMs + LOOK_AGAIN_MS };
   const untilMs = settledAtMs(facts);
   if (untilMs !== undefined && nowMs < untilMs)
@@ -235,7 +262,7 @@ export function afterStep(
 /** Answered with a no, or never sent: nothing is on its way, and a registry of the project's own that had no login is as free as before. */
 function untouched({ openSince: _since, ...entry }: RegistryProject): RegistryProject {
   if (entry.hash !== undefined || entry.origin === "Created") return entry;
-  const { registryId: _id, origin: _origin, ...rest } = entry;
+  const { registryId: _id, origin: _origin, userHashes: _users, ...rest } = entry;
   return rest;
 }
 
@@ -267,6 +294,18 @@ function isOurs(marker: RegistryMarker, facts: ProjectFacts): boolean {
 function bare(entry: RegistryProject): RegistryProject {
   const { nextRetryTime: _next, refusedHash: _refused, message: _message, openSince: _since, ...rest } = entry;
   return rest;
+}
+
+/** The journal of a request that gives a login. */
+function asked(
+  { entry, nowMs, userHash }: ProjectFacts,
+  { username }: { username: string },
+): Pick<RegistryProject, "openSince" | "userHashes"> {
+  const known = (entry.userHashes ?? []).filter((hash) => hash !== userHash(username));
+  return {
+    openSince: new Date(nowMs).toISOString(),
+    userHashes: [...known, userHash(username)].slice(-MOST_USERS),
+  };
 }
 
 /** With what is on its way. */

@@ -136,7 +136,7 @@ async function perform(
       if (login?.ok !== true) return withoutLogin;
       return keeper.set(projectId, step.observed, { ...marker, origin: step.origin }, login.auth);
     case "Restore":
-      return keeper.restore(projectId, step.observed);
+      return keeper.restore(projectId, step.observed, step.what);
     case "Remove":
       return keeper.remove(projectId, step.id);
     default:

@@ -2,7 +2,7 @@
 import type { Account } from "../../backends/contract.ts";
 import { findCondition } from "../../controller/conditions.ts";
 import type { EdgeBackend } from "../../crds/edge-backend.ts";
-import type { EdgeRegistry, RegistryBackend } from "../../crds/edge-registry.ts";
+import { MOST_PROJECTS, type EdgeRegistry, type RegistryBackend } from "../../crds/edge-registry.ts";
 import { keyString } from "../../kube/resource.ts";
 import type { ObjectKey } from "../../kube/types.ts";
 import { backendType } from "../accounts.ts";
@@ -67,6 +67,15 @@ function standingOf(
   const unfit = account.registries.hostProblem(object.spec.host);
   if (unfit !== undefined)
     return { key, backend, status: { ...key, use: "Unsupported", message: unfit }, projects: [] };
+  if (projects.length > MOST_PROJECTS) {
+    const message = `EdgeDevices in namespace ${own} name ${projects.length} projects of EdgeBackend ${key.name}, more than the ${MOST_PROJECTS} that one EdgeRegistry serves`;
+    return {
+      key,
+      backend,
+      status: { ...key, use: "Unsupported", message },
+      projects: projects.slice(0, MOST_PROJECTS),
+    };
+  }
   const note = projects.length === 0 ? `no EdgeDevice in namespace ${own} names a project of it` : undefined;
   return {
     key,

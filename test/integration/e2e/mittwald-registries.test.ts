@@ -168,6 +168,24 @@ describe("a registry that every project has", () => {
     expect(asked("delete-registry") + asked("create-registry")).toBe(0);
   });
 
+  test("keeps the login that a human put in place of ours, mark or not, also when the object is deleted", async () => {
+    const before = rows();
+    world.operator();
+    await login();
+    await registry("hub", "ghcr.io");
+    await until("hub", "Ready", "True");
+    const theirs = { username: "kim", password: "theirs" };
+    vendor.simulator.human.call("update-registry", { registryId: row("ghcr.io")?.id ?? "" }, { credentials: theirs });
+    const refused = await until("hub", "Ready", "False", "Conflict");
+    expect(conditionOf(refused, "Ready")?.message).toContain("somebody has given another login");
+    await world.delete("edgeregistries", "hub");
+    await world.gone("edgeregistries", "hub");
+    expect(stored("ghcr.io")).toEqual(theirs);
+    expect(rows().map(({ uri, description }) => [uri, description])).toEqual(
+      before.map(({ uri, description }) => [uri, description]),
+    );
+  });
+
   test("keeps the login that a human gave it: a conflict, which ends when they take it out", async () => {
     const id = row("ghcr.io")?.id ?? "";
     vendor.simulator.human.call(
@@ -293,7 +311,7 @@ describe("what the vendor refuses is said, and nothing is pretended:", () => {
 });
 
 describe("an EdgeContainer", () => {
-  test("with registryRefs is declared only once its login stands in the project, and stays Ready while that is rotated", async () => {
+  test("with registryRefs is declared only once its login stands in the project, and stays Ready while that is rotated, removed and gone", async () => {
     world.operator();
     await world.create(
       "edgecontainers",
@@ -306,11 +324,24 @@ describe("an EdgeContainer", () => {
     expect(conditionOf(waiting, "Reconciling")).toMatchObject({ reason: "WaitingForReference" });
     expect(asked("update-stack")).toBe(0);
     await login();
-    await world.condition("web", "Ready", "True", "Running");
+    const running = await world.condition("web", "Ready", "True", "Running");
     await world.admin.patch(secretPath("login"), { stringData: { password: REPLACED } });
     await world.until(() => stored()?.password === REPLACED, "the rotated password");
     await until("acme", "Ready", "True");
+    vendor.simulator.human.call("delete-registry", { registryId: row()?.id ?? "" });
+    await world.until(() => row() !== undefined, "the registry made again");
+    await until("acme", "Ready", "True");
+    await world.delete("edgeregistries", "acme");
+    await world.gone("edgeregistries", "acme");
+    await world.patch("edgecontainers", "web", {
+      metadata: { annotations: { "edge.drayage.dev/reconcile-requested-at": "now" } },
+    });
+    await world.until(
+      async () => (await world.getContainer("web"))?.status?.lastHandled?.reconcile === "now",
+      "a look without the EdgeRegistry",
+    );
     const object = await world.condition("web", "Ready", "True", "Running");
+    expect(conditionOf(object, "Ready")).toEqual(conditionOf(running, "Ready"));
     expect(object.status?.restartCount ?? 0).toBe(0);
     expect(vendor.simulator.platform.effects.counts({ serviceName: "web" })).toMatchObject({
       created: 1,

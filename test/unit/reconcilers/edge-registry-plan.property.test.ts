@@ -17,6 +17,7 @@ import {
 
 const OURS = { owner: "o", namespace: "line", name: "acme", uid: "u1" };
 const SETTLE_MS = 3_000;
+const userHash = (username: string) => `u:${username}`;
 
 interface Row extends ObservedRegistry {
   password?: string;
@@ -91,7 +92,10 @@ class Vendor {
           ...login,
         }));
       case "Restore":
-        return this.#edit(step.observed.id, ({ marker: _m, username: _u, password: _p, ...row }) => row);
+        return this.#edit(step.observed.id, ({ marker: _m, ...marked }) => {
+          const { username: _u, password: _p, ...row } = marked;
+          return step.what === "Both" ? row : marked;
+        });
       case "Remove":
         return this.change((rows) => rows.filter(({ id }) => id !== step.id));
       default:
@@ -121,12 +125,13 @@ class Operator {
   entry: RegistryProject | undefined = newEntry({ namespace: "line", name: "cloud" }, "p-1");
   wanted = true;
   password = "p0";
+  user = "user";
   #leaderSinceMs = 0;
 
   /** One pass; gives whether something was asked of the vendor. */
   run(vendor: Vendor, fault: Fault): boolean {
     if (this.entry === undefined) return false;
-    const login = { hash: `h:${this.password}`, username: "user" };
+    const login = { hash: `h:${this.user}:${this.password}`, username: this.user };
     const facts: ProjectFacts = {
       entry: this.entry,
       wanted: this.wanted,
@@ -134,6 +139,7 @@ class Operator {
       marker: OURS,
       login,
       listing: vendor.list(),
+      userHash,
       nowMs: vendor.nowMs,
       settleMs: SETTLE_MS,
       leaderSinceMs: this.#leaderSinceMs,
@@ -147,7 +153,7 @@ class Operator {
     if (fault.kind === "killed" && fault.at === "journal") return this.#dies(vendor);
     this.entry = entry;
     const send = (delayMs: number) => {
-      const secret = { username: "user", password: this.password };
+      const secret = { username: this.user, password: this.password };
       vendor.later(delayMs, () => vendor.apply(step, OURS, secret));
     };
     if (fault.kind === "killed") {
@@ -316,6 +322,49 @@ test("what people do to our registry is set right, and theirs stay as they are",
   );
 });
 
+describe("the login that a person gives to one of the project's own registries", () => {
+  const prompt = happenings.map((events) =>
+    events.map((event): Happening => {
+      const { fault: planned } = event;
+      // Nothing is on its way when the person comes: what is, nobody could call back.
+      const late = planned.kind === "lost" || planned.kind === "killed";
+      return late ? { ...event, fault: { ...planned, delayMs: 0 } } : event;
+    }),
+  );
+  test.each([
+    ["with our mark left in its text", false],
+    ["with our mark taken out", true],
+  ])("%s, is theirs: left as it is, said, and kept when the object goes", (_, unmarked) => {
+    fc.assert(
+      fc.property(prompt, prompt, prompt, fc.boolean(), (events, later, farewell, renamed) => {
+        const vendor = new Vendor([...HUMANS, DEFAULT]);
+        const operator = new Operator();
+        play(vendor, operator, events, false);
+        if (renamed) operator.user = "another-robot";
+        const theirs = { username: "kim", password: "kims" };
+        vendor.change((rows) =>
+          rows.map((row) => {
+            if (row.id !== DEFAULT.id) return row;
+            const { marker, ...rest } = row;
+            return { ...rest, ...theirs, ...(!unmarked && marker !== undefined && { marker }) };
+          }),
+        );
+        play(vendor, operator, later, false);
+        settle(operator, vendor);
+        expect(vendor.rows.find(({ id }) => id === DEFAULT.id)).toMatchObject(theirs);
+        expect(operator.entry).toMatchObject({ state: "Conflict" });
+        expect(operator.entry?.message).toMatch(/somebody has given a.* login.*remove its login/);
+        operator.wanted = false;
+        play(vendor, operator, farewell, false);
+        settle(operator, vendor);
+        expect(operator.entry).toBeUndefined();
+        expect(vendor.rows).toEqual([...HUMANS, { ...DEFAULT, ...theirs }]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
 describe("a registry of the host that is somebody else's is left alone, and said:", () => {
   const marker = (changes: Partial<RegistryMarker>): RegistryMarker => ({ ...OURS, origin: "Created", ...changes });
   test.each<[string, Row, RegExp]>([
@@ -382,6 +431,7 @@ describe("without a login, since the Secret is gone,", () => {
       host: "r.example",
       marker: OURS,
       login: undefined,
+      userHash,
       listing: { ok: true, stale: false, registries: rows },
       nowMs: 0,
       settleMs: SETTLE_MS,
@@ -437,6 +487,7 @@ describe("failures", () => {
       host: "r.example",
       marker: OURS,
       login,
+      userHash,
       listing: { ok: true, stale: false, registries: [] },
       nowMs: 1_000,
       settleMs: SETTLE_MS,
@@ -454,6 +505,7 @@ describe("failures", () => {
       host: "r.example",
       marker: OURS,
       login: undefined,
+      userHash,
       listing,
       nowMs: 0,
       settleMs: 0,

@@ -78,7 +78,10 @@ test("one of the project's own gets a login and mark, and is afterwards as it wa
   const marker = { ...MARKER, origin: "Default" as const };
   await keeper.set(project, before, marker, LOGIN);
   expect(await found("index.docker.io")).toMatchObject({ id: before.id, marker, username: "robot" });
-  expect(await keeper.restore(project, await found("index.docker.io"))).toEqual({ result: "Succeeded" });
+  await keeper.restore(project, await found("index.docker.io"), "MarkerOnly");
+  expect(await found("index.docker.io")).toMatchObject({ description: "Docker Hub", username: "robot" });
+  await keeper.set(project, await found("index.docker.io"), marker, LOGIN);
+  expect(await keeper.restore(project, await found("index.docker.io"), "Both")).toEqual({ result: "Succeeded" });
   expect(await found("index.docker.io")).toEqual(before);
   expect(simulator.platform.registries.login(project, "index.docker.io")).toBeUndefined();
 });
@@ -145,7 +148,7 @@ test("nothing is sent without the lease", async () => {
   for (const outcome of [
     await keeper.create(project, HOST, MARKER, LOGIN),
     await keeper.set(project, observed, MARKER, LOGIN),
-    await keeper.restore(project, observed),
+    await keeper.restore(project, observed, "Both"),
     await keeper.remove(project, "x"),
   ])
     expect(outcome).toMatchObject({ result: "Refused" });
