@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import type { EdgeContainerTemplate } from "../../../src/crds/edge-container.ts";
 import type { EdgeStackSpec, StackContainer } from "../../../src/crds/edge-stack.ts";
+import type { Effect, Quirks } from "../../../src/simulators/mittwald/index.ts";
 import { startMittwaldVendor, type MittwaldVendor } from "../../support/mittwald-world.ts";
 import { conditionOf, World } from "../../support/world.ts";
 
@@ -37,6 +38,12 @@ const added = () => vendor.simulator.platform.stacks().filter(({ id }) => id !==
 const standard = () => vendor.simulator.platform.stack(vendor.projectId);
 const services = (stack: { containers: ReadonlyMap<string, unknown> } | undefined) =>
   [...(stack?.containers.keys() ?? [])].toSorted();
+const eventOf = async (reason: string): Promise<boolean> => {
+  const events = await world.admin.get<{ items: { reason: string }[] }>(
+    `/apis/events.k8s.io/v1/namespaces/${world.namespace}/events`,
+  );
+  return events.body.items.some((event) => event.reason === reason);
+};
 const requests = (operation: string) =>
   vendor.simulator.requests().filter((each) => each.operation === operation && each.status !== undefined);
 
@@ -117,16 +124,36 @@ describe("in mode Own", () => {
     expect(services(added()[0])).toEqual(["db", "web"]);
   });
 
-  test.each([
-    ["its creation's answer is lost", "after"],
-    ["its creation never arrives", "before"],
-  ] as const)("one stack is made when %s", async (_, when) => {
-    vendor.simulator.fault({ match: "create-stack", times: 1, effect: { kind: "reset", when } });
+  test.each<[string, Effect, Partial<Quirks>]>([
+    ["its creation's answer is lost", { kind: "reset", when: "after" }, {}],
+    [
+      "its creation's answer is lost, and lists are behind",
+      { kind: "reset", when: "after" },
+      { lagMs: 200, listLagMs: 300 },
+    ],
+    ["its creation's answer ends in the middle", { kind: "cut" }, {}],
+    ["its creation fails after it was carried out", { kind: "answer", status: 500, when: "after" }, {}],
+    ["its creation is refused for now", { kind: "answer", status: 503, when: "before" }, {}],
+    ["its creation never arrives", { kind: "reset", when: "before" }, {}],
+  ])("one stack is made when %s", async (_, effect, quirks) => {
+    Object.assign(vendor.simulator.quirks, quirks);
+    vendor.simulator.fault({ match: "create-stack", times: 1, effect });
     world.operator();
     await apply();
     await world.stackCondition("shop", "Ready", "True");
     expect(added()).toHaveLength(1);
     expect(services(added()[0])).toEqual(["db", "web"]);
+  });
+
+  test("of two stacks that one creation made, one is used and the other is told of", async () => {
+    vendor.simulator.fault({ match: "create-stack", times: 1, effect: { kind: "duplicate", ms: 50 } });
+    world.operator();
+    await apply();
+    const ready = await world.stackCondition("shop", "Ready", "True");
+    await world.until(() => eventOf("StackDoubled"), "the event");
+    const [used, spare] = added().toSorted((a, b) => b.containers.size - a.containers.size);
+    expect(ready.status?.external?.id).toBe(used?.id);
+    expect([services(used), services(spare)]).toEqual([["db", "web"], []]);
   });
 
   test("one stack is made when the operator is killed in the middle of making it", async () => {
@@ -158,12 +185,7 @@ describe("in mode Own", () => {
     const ready = await world.stackCondition("shop", "Ready", "True");
     const [own] = added();
     vendor.simulator.human.call("create-stack", { projectId: vendor.projectId }, { description: own?.description });
-    await world.until(async () => {
-      const events = await world.admin.get<{ items: { reason: string }[] }>(
-        `/apis/events.k8s.io/v1/namespaces/${world.namespace}/events`,
-      );
-      return events.body.items.some(({ reason }) => reason === "StackDoubled");
-    }, "the event");
+    await world.until(() => eventOf("StackDoubled"), "the event");
     await world.patch("edgestacks", "shop", { spec: { containers: [member("db")] } });
     const after = await world.stackCondition("shop", "Ready", "True");
     expect(after.status?.external).toEqual(ready.status?.external);
