@@ -85,6 +85,7 @@ const project = object("The login in one project of a backend that keeps them pe
     MOST_USERS,
   ).exactOptional(),
   openSince: time("Since when something is asked for whose outcome has not been seen yet.").exactOptional(),
+  conflictSince: time("Since when somebody else's registry has been in the way.").exactOptional(),
   failures: int("Failures in a row.", 0).exactOptional(),
   refusedHash: text("Keyed hash of the login with which it failed last; another one is tried at once.", {
     max: 128,

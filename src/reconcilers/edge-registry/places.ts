@@ -38,7 +38,29 @@ export async function lookAt(
   const known = new Map((object.status?.projects ?? []).map((entry) => [placeKey(entry), entry]));
   // Those that are known first: they are the journal.
   const all = [...new Map([...known, ...wanted, ...known])].slice(0, Math.max(MOST_PROJECTS, known.size));
-  return Promise.all(all.map(async ([id, entry]) => planAt(object, { entry, wanted: wanted.has(id) }, login, env)));
+  const places = await Promise.all(
+    all.map(async ([id, entry]) => {
+      const isWanted = wanted.has(id);
+      return { isWanted, place: await planAt(object, { entry, wanted: isWanted }, login, env) };
+    }),
+  );
+  const kept = places.filter(({ isWanted }) => isWanted).map(({ place }) => place.plan.entry);
+  return places.map(({ place }) => (isShared(place, kept) ? { ...place, plan: { entry: undefined } } : place));
+}
+
+/**
+ * Whether what is to be removed there is wanted all the same: a project has two spellings, its UUID and its short id, and EdgeDevices may use
+ * either.
+ */
+function isShared({ entry, plan: { step } }: Place, wanted: readonly (RegistryProject | undefined)[]): boolean {
+  const id = step?.type === "Remove" ? step.id : step?.type === "Restore" ? step.observed.id : undefined;
+  return wanted.some(
+    (other) =>
+      id !== undefined &&
+      other?.registryId === id &&
+      other.backendName === entry.backendName &&
+      other.backendNamespace === entry.backendNamespace,
+  );
 }
 
 async function planAt(

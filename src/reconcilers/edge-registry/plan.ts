@@ -150,6 +150,7 @@ function planForeign(facts: ProjectFacts, other: ObservedRegistry, stale: boolea
     entry: {
       ...healthy(rest),
       state: "Conflict",
+      conflictSince: entry.conflictSince ?? new Date(facts.nowMs).toISOString(),
       message: `the project has a registry ${other.host} (${other.id}), ${whose(other, facts)}: it is left as it is; remove ${mended}, or this EdgeRegistry`,
     },
   };
@@ -292,7 +293,14 @@ function isOurs(marker: RegistryMarker, facts: ProjectFacts): boolean {
 
 /** What does not outlive its cause is left out: messages, and an open creation. Failures in a row count until something succeeds. */
 function bare(entry: RegistryProject): RegistryProject {
-  const { nextRetryTime: _next, refusedHash: _refused, message: _message, openSince: _since, ...rest } = entry;
+  const {
+    conflictSince: _conflict,
+    nextRetryTime: _next,
+    refusedHash: _refused,
+    message: _message,
+    openSince: _since,
+    ...rest
+  } = entry;
   return rest;
 }
 

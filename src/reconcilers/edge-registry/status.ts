@@ -1,5 +1,5 @@
 /** status of an EdgeRegistry, computed in one place. Pure. */
-import { findCondition, rebuildConditions, type ConditionInput } from "../../controller/conditions.ts";
+import { rebuildConditions, type ConditionInput } from "../../controller/conditions.ts";
 import type { EdgeRegistry, EdgeRegistryStatus, RegistryBackend, RegistryProject } from "../../crds/edge-registry.ts";
 import type { RegistryReadyReason } from "../../crds/reasons.ts";
 import { CONFLICT_STALLS_AFTER_MS } from "../edge-container/conditions.ts";
@@ -42,7 +42,7 @@ interface Verdict {
 
 function registryConditions(object: EdgeRegistry, findings: RegistryFindings, nowMs: number): ConditionInput[] {
   const conditions: ConditionInput[] = [accepted(findings), credentialsValid(findings)];
-  const verdict = judge(findings, isOldConflict(object, nowMs));
+  const verdict = judge(findings, nowMs);
   if (verdict === undefined)
     conditions.push({ type: "Ready", status: "True", reason: "Ready", message: readyMessage(findings) });
   else {
@@ -64,18 +64,8 @@ function registryConditions(object: EdgeRegistry, findings: RegistryFindings, no
   return conditions;
 }
 
-/** Whether a conflict has stood so long that waiting alone will hardly end it, by the conditions that are there now. */
-function isOldConflict({ status }: EdgeRegistry, nowMs: number): boolean {
-  if (findCondition(status?.conditions, "Stalled")?.reason === "NameConflict") return true;
-  const waiting = findCondition(status?.conditions, "Reconciling");
-  return (
-    waiting?.reason === "WaitingForRelease" &&
-    nowMs - Date.parse(waiting.lastTransitionTime) >= CONFLICT_STALLS_AFTER_MS
-  );
-}
-
 /** The first thing that is wrong, in the order in which it has to be mended; undefined: nothing is. */
-function judge({ login, backends, projects }: RegistryFindings, isOld: boolean): Verdict | undefined {
+function judge({ login, backends, projects }: RegistryFindings, nowMs: number): Verdict | undefined {
   if (!login.ok) return { reason: "Rejected", message: login.message, reconciling: "WaitingForReference" };
   const unsupported = backends.filter(({ use }) => use === "Unsupported");
   if (unsupported.length > 0)
@@ -88,7 +78,9 @@ function judge({ login, backends, projects }: RegistryFindings, isOld: boolean):
     return {
       reason: "Conflict",
       message: joinedProjects(conflicts),
-      ...(isOld ? { stalled: "NameConflict" } : { reconciling: "WaitingForRelease" }),
+      ...(conflicts.some((each) => isOldConflict(each, nowMs))
+        ? { stalled: "NameConflict" }
+        : { reconciling: "WaitingForRelease" }),
     };
   const failed = inState("Failed");
   if (failed.length > 0)
@@ -96,6 +88,11 @@ function judge({ login, backends, projects }: RegistryFindings, isOld: boolean):
   const open = projects.filter(({ state }) => state !== "Ready");
   if (open.length > 0) return { reason: "Progressing", message: joinedProjects(open), reconciling: "Updating" };
   return undefined;
+}
+
+/** It has stood so long that waiting alone will hardly end it. */
+function isOldConflict({ conflictSince }: RegistryProject, nowMs: number): boolean {
+  return conflictSince !== undefined && nowMs - Date.parse(conflictSince) >= CONFLICT_STALLS_AFTER_MS;
 }
 
 function accepted({ login, backends }: RegistryFindings): ConditionInput {

@@ -135,6 +135,34 @@ describe("a registry of our own", () => {
     expect(conditionOf(idle, "Ready")?.message).toContain("no EdgeDevice");
   });
 
+  test("of a project that two EdgeDevices name in its two spellings is one, and stays until the last of them has gone", async () => {
+    world.operator();
+    await login();
+    await registry("acme");
+    await until("acme", "Ready", "True");
+    await world.create("edgedevices", "other", {
+      backendRef: { name: "mittwald" },
+      mittwald: {
+        projectId: vendor.simulator.platform.projects()[0]?.shortId,
+        stackId: "00000000-0000-4000-8000-000000000000",
+      },
+    });
+    const projects = async () => (await world.get<EdgeRegistry>("edgeregistries", "acme"))?.status?.projects ?? [];
+    const standing = (count: number) => async () => {
+      const all = await projects();
+      return (
+        all.length === count && all.every(({ state, registryId }) => state === "Ready" && registryId === row()?.id)
+      );
+    };
+    await world.until(standing(2), "both spellings");
+    await world.delete("edgedevices", "site");
+    await world.gone("edgedevices", "site");
+    await world.until(standing(1), "one spelling to be left");
+    expect([asked("create-registry"), asked("delete-registry")]).toEqual([1, 0]);
+    await world.delete("edgedevices", "other");
+    await world.until(() => row() === undefined, "the registry to go with the last");
+  });
+
   test.each([
     ["before its effect", "before"],
     ["after its effect", "after"],

@@ -94,19 +94,18 @@ test.each<[string, RegistryProject[], string]>([
   expect(conditions(findings({ projects }))["CredentialsValid"]).toBe(expected);
 });
 
-test("a conflict is Stalled after two minutes, until it ends", () => {
-  const conflict = findings({ projects: [project({ state: "Conflict", message: "theirs" })] });
-  const since = (ms: number): EdgeRegistry["status"] => {
-    const { conditions: all = [], ...rest } = computeRegistryStatus(object(), conflict, NOW - ms);
-    return { ...rest, conditions: all };
-  };
-  expect(conditions(conflict, since(119_000))).toMatchObject({ Reconciling: "True WaitingForRelease" });
-  const old = conditions(conflict, since(120_000));
+test("a conflict is Stalled after two minutes, whatever went on before it, until it ends", () => {
+  const conflict = (ms: number) =>
+    findings({
+      projects: [project({ state: "Conflict", message: "theirs", conflictSince: new Date(NOW - ms).toISOString() })],
+    });
+  const busy = findings({ projects: [project({ state: "Creating" })] });
+  const longBusy = computeRegistryStatus(object(), busy, NOW - 600_000);
+  expect(conditions(conflict(119_000), longBusy)).toMatchObject({ Reconciling: "True WaitingForRelease" });
+  const old = conditions(conflict(120_000));
   expect(old).toMatchObject({ Ready: "False Conflict", Stalled: "True NameConflict" });
   expect(old).not.toHaveProperty("Reconciling");
-  const stalled = computeRegistryStatus(object(since(120_000)), conflict, NOW);
-  expect(conditions(conflict, stalled)).toMatchObject({ Stalled: "True NameConflict" });
-  expect(conditions(findings(), stalled)).not.toHaveProperty("Stalled");
+  expect(conditions(findings(), computeRegistryStatus(object(), conflict(120_000), NOW))).not.toHaveProperty("Stalled");
 });
 
 test("what is internal to a pass is not in status, and no list is there without entries", () => {
