@@ -225,8 +225,10 @@ export class MittwaldClient {
       if (call.kind !== "Done") return call;
       isStale ||= stale;
       items.push(...call.value);
-      const total = result.kind === "Answer" ? Number(headerOf(result.headers, "x-pagination-totalcount") ?? 0) : 0;
-      if (call.value.length === 0 || items.length >= total) return { kind: "Done", value: items, stale: isStale };
+      const told = result.kind === "Answer" ? headerOf(result.headers, "x-pagination-totalcount") : undefined;
+      // Where no total is told, a full page may have another one behind it.
+      const isLast = told === undefined ? call.value.length < PAGE : items.length >= Number(told);
+      if (call.value.length === 0 || isLast) return { kind: "Done", value: items, stale: isStale };
     }
   }
 

@@ -204,6 +204,43 @@ describe("failures", () => {
     await ready("web");
   });
 
+  test("of the whole API are waited for, and only the newest wish is carried out, once", async () => {
+    world.operator();
+    await apply("web");
+    await ready("web");
+    const back = await vendor.simulator.outage();
+    await world.condition("web", "Ready", "Unknown", "BackendUnreachable");
+    await world.patch("edgecontainers", "web", { spec: { image: "registry.example/app:2" } });
+    await world.patch("edgecontainers", "web", { spec: { image: "registry.example/app:3" } });
+    await back();
+    await world.until(() => service("web")?.declared.image === "registry.example/app:3", "the newest image");
+    await world.until(() => service("web")?.requiresRecreate === false, "its rollout");
+    await ready("web");
+    expect(counts("web")).toMatchObject({ created: 1, edited: 1, recreated: 1 });
+  });
+
+  test("of the token close the account for all, and are over with a new one", async () => {
+    world.operator();
+    await apply("web");
+    await ready("web");
+    vendor.simulator.setToken("another-token");
+    await world.condition("web", "Ready", "Unknown", "BackendUnreachable");
+    await world.admin.patch(`/api/v1/namespaces/${world.namespace}/secrets/mittwald`, {
+      stringData: { token: "another-token" },
+    });
+    await ready("web");
+    expect(writes()).toHaveLength(1);
+  });
+
+  test("of an image in a change leave what runs as it is", async () => {
+    world.operator();
+    await apply("web");
+    await ready("web");
+    await world.patch("edgecontainers", "web", { spec: { image: "registry.example/absent:1" } });
+    await world.condition("web", "Ready", "False", "ImagePullBackOff");
+    expect(service("web")).toMatchObject({ status: "running", requiresRecreate: false });
+  });
+
   test("of a process that ends again and again are a crash loop, and nothing is sent about it", async () => {
     vendor.simulator.platform.images.set("registry.example/crasher:1", { exit: { code: 1, afterMs: 1_500 } });
     world.operator();
