@@ -55,7 +55,8 @@ export default defineConfig({
         test: {
           name: "slow",
           include: ["test/slow/**/*.test.ts"],
-          maxWorkers: 1,
+          // They wait for leases, pauses and vendors most of the time.
+          maxWorkers: 2,
           ...withControlPlane,
           testTimeout: 900_000,
         },
