@@ -77,6 +77,8 @@ export interface HttpRequest {
   isCountedApart?: boolean;
   /** Ends the wait for a turn, or the request. */
   signal?: AbortSignal;
+  /** How long it may wait for its turn, ms: then it is given up unsent, since what it was decided upon is too old. Default: without end. */
+  turnWithinMs?: number;
 }
 
 /** A whole answer. */
@@ -95,7 +97,14 @@ export interface HttpAnswer {
 export type HttpResult =
   | HttpAnswer
   /** Proven: nothing was sent. */
-  | { kind: "NotSent"; cause: "Connect" | "Fenced" | "Aborted" | "Closed"; tls: boolean; message: string }
+  | {
+      kind: "NotSent";
+      cause: "Connect" | "Fenced" | "Aborted" | "Closed";
+      tls: boolean;
+      message: string;
+      /** It was given up in a pause that the vendor has asked for, which lasts for so long yet, ms. */
+      retryAfterMs?: number;
+    }
   /** It may have arrived; no usable answer came. For something that was read this is just a failure. */
   | { kind: "Broken"; status?: number; message: string };
 
@@ -143,8 +152,8 @@ export class HttpClient {
   async send(request: HttpRequest): Promise<HttpResult> {
     const signal =
       request.signal === undefined ? this.#closing.signal : AbortSignal.any([this.#closing.signal, request.signal]);
-    const release = await this.#limiter.turn(request.urgency ?? (request.write ? "Urgent" : "Routine"), signal);
-    if (release === undefined) return this.#neverBegun();
+    const release = await this.#turn(request, signal);
+    if (release === undefined) return this.#neverBegun(signal.aborted ? undefined : request.turnWithinMs);
     try {
       const dispatcher = this.#dispatcher;
       const result = await this.#exchange(
@@ -166,13 +175,33 @@ export class HttpClient {
     await this.#dispatcher.destroy();
   }
 
-  #neverBegun(): HttpResult {
+  async #turn(request: HttpRequest, signal: AbortSignal): Promise<(() => void) | undefined> {
+    const { turnWithinMs, urgency = request.write ? "Urgent" : "Routine" } = request;
+    if (turnWithinMs === undefined) return this.#limiter.turn(urgency, signal);
+    const { clock } = this.#deps;
+    const patience = new AbortController();
+    const timer = clock.setTimeout(() => patience.abort(), turnWithinMs);
+    try {
+      return await this.#limiter.turn(urgency, AbortSignal.any([signal, patience.signal]));
+    } finally {
+      clock.clearTimeout(timer);
+    }
+  }
+
+  /** @param waitedMs where it was given up since it had waited for so long. */
+  #neverBegun(waitedMs: number | undefined): HttpResult {
     const closed = this.#closing.signal.aborted;
+    const { pausedMs } = this;
     return {
       kind: "NotSent",
       cause: closed ? "Closed" : "Aborted",
       tls: false,
-      message: closed ? "the account was closed" : "given up before its turn",
+      message: closed
+        ? "the account was closed"
+        : waitedMs === undefined
+          ? "given up before its turn"
+          : `its turn did not come within ${waitedMs} ms`,
+      ...(!closed && waitedMs !== undefined && pausedMs > 0 && { retryAfterMs: pausedMs }),
     };
   }
 

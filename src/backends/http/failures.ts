@@ -38,12 +38,18 @@ export function isPage(answer: HttpAnswer): boolean {
 /** Classifies the result of a request that changes something. */
 export function judgeWrite(result: HttpResult): WriteVerdict {
   switch (result.kind) {
-    case "NotSent":
+    case "NotSent": {
+      const { cause, retryAfterMs } = result;
+      const message = `nothing was sent: ${result.message}`;
       return {
         verdict: "NotSent",
-        fenced: result.cause === "Fenced",
-        failure: { class: "Transient", message: `nothing was sent: ${result.message}` },
+        fenced: cause === "Fenced",
+        failure:
+          retryAfterMs === undefined
+            ? { class: "Transient", message }
+            : { class: "RateLimited", retryAfterMs, message },
       };
+    }
     case "Broken":
       return {
         verdict: "Ambiguous",

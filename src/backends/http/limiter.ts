@@ -13,18 +13,23 @@ export interface LimiterOptions {
   concurrency: number;
 }
 
-/** Urgent: what a user waits for. Routine: polls. */
-export type Urgency = "Urgent" | "Routine";
+/** Pressing: what was decided upon a moment ago and is true no longer after some more. Urgent: what a user waits for. Routine: polls. */
+export type Urgency = "Pressing" | "Urgent" | "Routine";
+
+const BY_URGENCY: readonly Urgency[] = ["Pressing", "Urgent", "Routine"];
 
 interface Waiter {
   grant(release: () => void): void;
-  urgency: Urgency;
 }
 
 export class Limiter {
   readonly #clock: BackendClock;
   readonly #options: LimiterOptions;
-  readonly #waiting: Record<Urgency, Set<Waiter>> = { Urgent: new Set(), Routine: new Set() };
+  readonly #waiting: Record<Urgency, Set<Waiter>> = {
+    Pressing: new Set(),
+    Urgent: new Set(),
+    Routine: new Set(),
+  };
   #tokens: number;
   #filledAt: number;
   #underWay = 0;
@@ -49,7 +54,6 @@ export class Limiter {
     if (this.#closed || giveUp.aborted) return Promise.resolve(undefined);
     const { promise, resolve } = Promise.withResolvers<(() => void) | undefined>();
     const waiter: Waiter = {
-      urgency,
       grant: (release) => {
         giveUp.removeEventListener("abort", onAbort);
         resolve(release);
@@ -87,14 +91,15 @@ export class Limiter {
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     while (!this.#closed && this.#underWay < this.#options.concurrency) {
-      const [waiter] = this.#waiting.Urgent.size > 0 ? this.#waiting.Urgent : this.#waiting.Routine;
+      const urgency = BY_URGENCY.find((each) => this.#waiting[each].size > 0) ?? "Routine";
+      const [waiter] = this.#waiting[urgency];
       if (waiter === undefined) return;
       const waitMs = Math.max(this.pausedMs, this.#takeToken());
       if (waitMs > 0) {
         this.#timer = this.#clock.setTimeout(() => this.#serve(), waitMs);
         return;
       }
-      this.#waiting[waiter.urgency].delete(waiter);
+      this.#waiting[urgency].delete(waiter);
       this.#underWay += 1;
       let over = false;
       waiter.grant(() => {

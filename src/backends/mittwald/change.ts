@@ -55,11 +55,12 @@ async function patch(
   expected: Expected | undefined,
   change: Extract<Change, { change: "Patch" }>,
 ): Promise<BackendFailure | undefined> {
+  const { image } = change.body;
+  // It may take long: between the look and the write nothing is waited for.
+  const verdict = image === undefined ? undefined : await lookUp(host, image);
   const found = await find(host, id, expected);
   if ("failure" in found) return found.failure;
   const { service, stack } = found;
-  const { image } = change.body;
-  const verdict = image === undefined ? undefined : await lookUp(host, image, stack.projectId);
   // What runs is not given up for what cannot be had.
   if (verdict?.known === false) return verdict.failure;
   const mark = found.expected.marker ?? found.expected.adopter;
@@ -121,11 +122,12 @@ async function renew(
 ): Promise<BackendFailure | undefined> {
   const youngMs = STATUS_STEP_MS - host.stateAgeMs(id);
   if (youngMs > 0) await host.pause(youngMs);
+  if (change.change === "Restart" && change.image !== undefined) await lookUp(host, change.image);
   const found = await find(host, id, expected);
   if ("failure" in found) return found.failure;
-  const { service, stack } = found;
+  const { service } = found;
   const before = service.deployedState?.imageDigest;
-  const action = await actionFor(host, service, stack.projectId, change);
+  const action = actionFor(host, service, change);
   if (action === undefined) return undefined;
   if (action === "restart" && service.status === "stopped")
     return conflict("StateConflict", "the service is stopped: there is nothing to restart");
@@ -155,12 +157,11 @@ async function renew(
 }
 
 /** Undefined: somebody has done it before us. */
-async function actionFor(
+function actionFor(
   host: FlightHost,
   service: Service,
-  projectId: string,
   change: Extract<Change, { change: "Recreate" | "Pull" | "Restart" }>,
-): Promise<"recreate" | "pull" | "restart" | undefined> {
+): "recreate" | "pull" | "restart" | undefined {
   const deployed = service.deployedState?.imageDigest;
   switch (change.change) {
     case "Recreate":
@@ -171,7 +172,6 @@ async function actionFor(
     }
     case "Restart": {
       if (change.image === undefined) return "restart";
-      await lookUp(host, change.image, projectId);
       const latest = host.latestDigest(service);
       return latest === undefined || deployed === undefined || latest === deployed ? "restart" : "pull";
     }

@@ -34,6 +34,12 @@ const LARGEST_LIST = 16 * 1_048_576;
 const PAGE = 1_000;
 /** The vendor holds a read for up to 10 s until its event is reached. */
 const HELD_READ_MS = 25_000;
+/**
+ * How long a write may wait for its turn among the account's requests, ms. It was decided upon by a look just before it, and the API has no
+ * condition on writes: in a pause that the vendor has asked for (minutes) that look would grow old. Unsent, it is looked at again.
+ */
+const FRESH_MS = 2_000;
+const AT_ONCE = { write: true, urgency: "Pressing", turnWithinMs: FRESH_MS } as const;
 /** Longest log that is fetched, bytes. */
 const LARGEST_LOG = 4 * 1_048_576;
 
@@ -143,7 +149,7 @@ export class MittwaldClient {
     return callOf(result, () => ({ text, isTruncated: false }), this.#deps.secrets);
   }
 
-  // Writing. Each is sent once; the answer of PUT, PATCH and POST of a stack is the newest view there is.
+  // Writing. Each is sent once, and within FRESH_MS or not at all; the answer of PUT, PATCH and POST of a stack is the newest view there is.
 
   /** Not idempotent: a lost answer leaves a stack that only its description tells. */
   createStack(projectId: string, description: string): Promise<Call<Stack>> {
@@ -262,7 +268,7 @@ export class MittwaldClient {
     keys: readonly string[],
     secrets: readonly string[],
   ): Promise<Call<z.output<S>>> {
-    const result = await this.#deps.send({ method, path, json, write: true, secrets });
+    const result = await this.#deps.send({ ...AT_ONCE, method, path, json, secrets });
     const call = this.#sort(result, schema, secrets);
     this.#noteEvent(result, call.kind === "Done" ? [...keys, ...idsOf(call.value)] : keys);
     return call;
@@ -276,7 +282,7 @@ export class MittwaldClient {
     json?: unknown,
     secrets: readonly string[] = [],
   ): Promise<Call<undefined>> {
-    const result = await this.#deps.send({ method, path, ...(json !== undefined && { json }), write: true, secrets });
+    const result = await this.#deps.send({ ...AT_ONCE, method, path, ...(json !== undefined && { json }), secrets });
     this.#noteEvent(result, keys);
     const call = callOf(result, () => true, [...this.#deps.secrets, ...secrets]);
     return call.kind === "Done" ? { ...call, value: undefined } : call;

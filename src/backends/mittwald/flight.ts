@@ -1,7 +1,8 @@
 /**
  * The commands, but updates (change.ts). Each begins with a fresh look, without which nothing is sent, and sends one request. There is no
- * condition on writes (no If-Match), so between the look and the write somebody could still change the very service by hand; all else in the
- * stack is out of a PATCH's reach.
+ * condition on writes (no If-Match), so nothing is awaited between the look and the write, and a write that does not get its turn at once is
+ * given up (client.ts): in the moment that is left somebody could still change the very service by hand; all else in the stack is out of a
+ * PATCH's reach.
  */
 import type { Command, CommandOutcome } from "../contract.ts";
 import type { BackendFailure } from "../errors.ts";
@@ -40,6 +41,9 @@ export async function runCreate(host: FlightHost, command: Create, head: Head): 
     return { ...head, ...(made !== undefined && { externalId: made.id }), result: "Succeeded" };
   };
 
+  const settings = wantedSettings(desired);
+  // It may take long: between the look and the write nothing is waited for.
+  const verdict = await lookUp(host, settings.image);
   const before = await look(host);
   if (!before.ok) return failed(before.failure);
   const holder = before.stack.services.find(({ serviceName }) => serviceName === name);
@@ -47,8 +51,6 @@ export async function runCreate(host: FlightHost, command: Create, head: Head): 
     return isMade(holder)
       ? succeeded(before.stack)
       : failed(conflict("NameConflict", `service ${holder.id} has the name "${name}" in the stack already`));
-  const settings = wantedSettings(desired);
-  const verdict = await lookUp(host, settings.image, before.stack.projectId);
   if (verdict?.known === false) return failed(verdict.failure);
 
   const body: ServiceBody = { ...bodyOf(settings, fieldsOf(desired, settings)), description: describe(marker, name) };
@@ -126,7 +128,7 @@ export async function runStop(
   timeoutMs: number,
   head: Head,
 ): Promise<CommandOutcome> {
-  const found = await find(host, id, expected);
+  let found = await find(host, id, expected);
   if ("failure" in found) return endOf(head, id, found.failure);
   const isDown = (stack: Stack): boolean => {
     const service = serviceIn(stack, id);
@@ -137,7 +139,11 @@ export async function runStop(
   const forMs = host.commandTimeoutMs + timeoutMs;
   // It was told to already, by a former process or by people.
   const isStopping = found.service.status === "stopping";
-  if (isStopping && (await lookUntil(host, isDown, forMs)) !== undefined) return endOf(head, id, undefined);
+  if (isStopping) {
+    if ((await lookUntil(host, isDown, forMs)) !== undefined) return endOf(head, id, undefined);
+    found = await find(host, id, expected);
+    if ("failure" in found) return endOf(head, id, found.failure);
+  }
   const call = await host.write(() => host.client.act({ ...host.ref, serviceId: id }, "stop"));
   return endOf(head, id, await followed(host, call, isDown, forMs));
 }

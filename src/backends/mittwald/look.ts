@@ -193,8 +193,8 @@ export function undeclared(
   return missing.length === 0 ? {} : { volumes: Object.fromEntries(missing.map((name) => [name, { name }])) };
 }
 
-export async function lookUp(host: FlightHost, image: string, projectId: string): Promise<ImageVerdict> {
-  const verdict = judgeImage(await host.client.imageConfig(image, projectId), image);
+export async function lookUp(host: FlightHost, image: string): Promise<ImageVerdict> {
+  const verdict = judgeImage(await host.client.imageConfig(image, host.ref.projectId), image);
   host.noteImage(image, verdict);
   return verdict;
 }

@@ -241,6 +241,69 @@ describe("an image that cannot be had is told before anything is made", () => {
   });
 });
 
+describe("a service that a human makes anew under a name of ours is left alone", () => {
+  const remake = (): void => {
+    if (stack().containers.has("web")) world.vendor.human.remove(`${world.stackId}/web`);
+    world.vendor.human.create(world.stackId, "web", { image: "x/human:1", environment: { THEIRS: "1" } });
+  };
+  const isTheirs = (): void =>
+    expect(stack().containers.get("web")?.declared).toMatchObject({
+      image: "x/human:1",
+      environment: { THEIRS: "1" },
+      description: "web",
+    });
+  const whileLookedUp = (): void =>
+    void world.vendor.fault({ match: "get-container-image-config", effect: { kind: "run", run: remake } });
+  /** The answer to the look before the write says that nothing more is allowed for a while. */
+  const whileLimited = (): void => {
+    world.vendor.quirks.rateWindowMs = 4_000;
+    const run = (): void => {
+      world.vendor.quirks.rateLimit = 1;
+      setTimeout(() => {
+        remake();
+        world.vendor.quirks.rateLimit = 3_000;
+      }, 300);
+    };
+    world.vendor.fault({ match: "get-stack", effect: { kind: "run", run } });
+  };
+
+  test("while the image of a new one is looked up", async () => {
+    whileLookedUp();
+    expect(await run(ours, create())).toMatchObject({ failure: { class: "Conflict", reason: "NameConflict" } });
+    isTheirs();
+  });
+
+  test("while the image of a change is looked up", async () => {
+    const id = await succeed(ours, create());
+    await running(id);
+    const change = update(desired("registry.example/app:2"), id);
+    whileLookedUp();
+    expect(await run(ours, change)).toMatchObject({ failure: { class: "Conflict", reason: "NotFound" } });
+    isTheirs();
+  });
+
+  test("while a change, which was looked at before, waits for the vendor's limit", async () => {
+    const id = await succeed(ours, create());
+    await running(id);
+    const change = update(desired(IMAGE, { env }), id);
+    whileLimited();
+    const failure = { class: "RateLimited", retryAfterMs: expect.any(Number) };
+    expect(await run(ours, change)).toMatchObject({ result: "Failed", failure });
+    await until(() => stack().containers.get("web")?.declared.image === "x/human:1", "theirs");
+    expect(await run(ours, change)).toMatchObject({ failure: { class: "Conflict", reason: "NotFound" } });
+    isTheirs();
+  });
+
+  test("while a removal, which was looked at before, waits for the vendor's limit", async () => {
+    const id = await succeed(ours, create());
+    await running(id);
+    whileLimited();
+    expect(await run(ours, { kind: "Remove", externalId: id })).toMatchObject({ failure: { class: "RateLimited" } });
+    await succeed(ours, { kind: "Remove", externalId: id });
+    isTheirs();
+  });
+});
+
 describe("a stale view leads to nothing", () => {
   test("while the vendor does not show our last write nothing more is sent, and then it goes on", async () => {
     const id = await succeed(ours, create());

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Limiter, retryAfterMs } from "../../../../src/backends/http/limiter.ts";
+import { Limiter, retryAfterMs, type Urgency } from "../../../../src/backends/http/limiter.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
 
 const never = new AbortController().signal;
@@ -9,7 +9,7 @@ function bench(options: { requestsPerSecond: number; burst: number; concurrency:
   const limiter = new Limiter(clock, options);
   const begun: string[] = [];
   const releases: (() => void)[] = [];
-  const ask = (name: string, urgency: "Urgent" | "Routine" = "Routine", signal = never): void => {
+  const ask = (name: string, urgency: Urgency = "Routine", signal = never): void => {
     void limiter.turn(urgency, signal).then((release) => {
       begun.push(release === undefined ? `${name}: no` : name);
       if (release !== undefined) releases.push(release);
@@ -33,15 +33,18 @@ describe("the limiter", () => {
     expect(begun).toHaveLength(6);
   });
 
-  test("serves what a user waits for before polls", async () => {
+  test("serves what was just decided upon before what a user waits for, and that before polls", async () => {
     const { clock, begun, releases, ask } = bench({ requestsPerSecond: 1000, burst: 100, concurrency: 1 });
     ask("first");
     ask("poll");
-    ask("write", "Urgent");
-    await clock.advanceAsync(0);
-    releases[0]?.();
+    ask("look", "Urgent");
+    ask("write", "Pressing");
+    for (let served = 0; served < 3; served++) {
+      await clock.advanceAsync(1);
+      releases[served]?.();
+    }
     await clock.advanceAsync(1);
-    expect(begun).toEqual(["first", "write"]);
+    expect(begun).toEqual(["first", "write", "look", "poll"]);
   });
 
   test("pauses everybody, and a shorter pause does not end a longer one", async () => {

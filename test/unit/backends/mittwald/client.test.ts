@@ -188,4 +188,19 @@ describe("the vendor's own limit", () => {
     expect(await client.stacks(PROJECT)).toMatchObject({ kind: "Unknown", failure: { class: "RateLimited" } });
     expect(http.pausedMs).toBeGreaterThan(10_000);
   });
+
+  test("holds up reads, but a write is given up unsent: what it was decided upon would be old by then", async () => {
+    const { client, vendor } = await start((_seen, response) => {
+      response.setHeader("x-ratelimit-remaining", "0");
+      response.setHeader("x-ratelimit-reset", "60");
+      json(response, 200, EMPTY_STACK);
+    });
+    expect(await client.stack(STACK)).toMatchObject({ kind: "Done" });
+    const begun = performance.now();
+    const calls = await Promise.all([client.patchStack(STACK, {}), client.deleteVolume(STACK, "v")]);
+    expect(performance.now() - begun).toBeLessThan(10_000);
+    for (const call of calls)
+      expect(call).toMatchObject({ kind: "NotSent", fenced: false, failure: { class: "RateLimited" } });
+    expect(vendor.seen).toHaveLength(1);
+  });
 });
