@@ -90,7 +90,8 @@ export class Looker {
     const { assetId, dialect, mutedMs } = this.#host;
     if (this.#host.monotonic() < this.#mutedUntil) return;
     const result = await this.#host.get(pathOf(dialect.paths.status, assetId));
-    if (result.kind !== "Answer" || isNoWord(result)) return;
+    // A key that is refused says nothing of what a good one may ask.
+    if (result.kind !== "Answer" || isNoWord(result) || result.status === 401) return;
     if (result.status !== 200 && this.#errorIn(result) === undefined)
       this.#mutedUntil = this.#host.monotonic() + mutedMs;
     this.#isOffline = result.status === 200 && readOnline(result.json, dialect) === false;

@@ -63,7 +63,8 @@ function isOwnOperation(host: FindHost, account: Ledger): boolean {
   host.hold(
     account,
     `operation ${operation.id} was begun with other credentials, and the present ones have shown none of that account's rentals, so it is not known ` +
-      "whether it began a rental; is the key in the Secret of the same account? Annotation edge.drayage.dev/confirm-not-created confirms that it did not",
+      "whether it began a rental; is the key in the Secret of the same account? If the vendor confirms that it did not, say so: annotation " +
+      `edge.drayage.dev/confirm-not-created: "${operation.id}"`,
   );
   return false;
 }

@@ -202,6 +202,7 @@ export class HiveonSession implements DeviceSession, SearchHost {
   }
 
   note(account: Ledger, attempt: number, status: DeploymentStatus): void {
+    if (!this.#isKept(account)) return;
     const { clock, witness } = this.deps;
     const isLive = status.state !== "Stopped";
     witness.shown(account.externalId(attempt), { isLive, under: account.under(attempt) }, clock.monotonic());
@@ -240,6 +241,7 @@ export class HiveonSession implements DeviceSession, SearchHost {
   }
 
   missing(account: Ledger, { attempt, ...rental }: Absentee): Verdict {
+    if (!this.#isKept(account)) return { gone: "Held", why: "the object of this rental is gone" };
     const { clock, witness } = this.deps;
     const externalId = account.externalId(attempt);
     const under = account.under(attempt);
@@ -249,6 +251,7 @@ export class HiveonSession implements DeviceSession, SearchHost {
   }
 
   hold(account: Ledger, why: string): void {
+    if (!this.#isKept(account)) return;
     const isNews = account.held !== why;
     account.held = why;
     account.complete = false;
@@ -300,6 +303,11 @@ export class HiveonSession implements DeviceSession, SearchHost {
     this.books.delete(account);
   }
 
+  /** A look may end after its object has gone: then it is nobody's, and says nothing about others. */
+  #isKept(account: Ledger): boolean {
+    return this.books.get(account.claim) === account;
+  }
+
   // Looking.
 
   #follow(claim: Claim): Ledger {
@@ -324,7 +332,7 @@ export class HiveonSession implements DeviceSession, SearchHost {
       urgent: false,
       signal: this.signal,
     });
-    if (this.#closing.signal.aborted) return false;
+    if (this.#closing.signal.aborted || !this.#isKept(account)) return false;
     switch (look.seen) {
       case "Found":
         this.note(account, rental.attempt, look.status);

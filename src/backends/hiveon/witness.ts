@@ -89,14 +89,14 @@ export class Witness {
     if (isExpected) return this.#gone(externalId);
     const held = (why: string): Verdict => ({
       gone: "Held",
-      why: `the vendor does not know rental ${deploymentId}: ${why}`,
+      why: `the vendor does not know rental ${deploymentId}: ${why} ${wayOut(deploymentId)}`,
     });
     if (!this.trusts(rental.under))
       return held(
         "it was recorded with other credentials, and the present ones have shown none of that account's rentals, so it may go on costing; " +
           "is the key in the Secret of the same account?",
       );
-    if (!wasThere) return held("it accepted the start and has never shown it, so it may cost; ask the vendor");
+    if (!wasThere) return held("it accepted the start and has never shown it, so it may cost; ask the vendor.");
     const others = [...this.#shown].filter(([id]) => id !== externalId && this.#absent.get(id)?.counts !== false);
     if (others.some(([, shownMs]) => shownMs > entry.sinceMs)) return this.#gone(externalId);
     if (others.some(([id]) => !this.#absent.has(id))) {
@@ -113,4 +113,9 @@ export class Witness {
     this.forget(externalId);
     return { gone: "Yes" };
   }
+}
+
+/** What ends a doubt that the vendor's answers never end. */
+function wayOut(deploymentId: string): string {
+  return `If the vendor confirms that it has ended, say so: annotation edge.drayage.dev/confirm-ended: "${deploymentId}"`;
 }

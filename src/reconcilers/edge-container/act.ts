@@ -11,7 +11,7 @@ import { keyOf, keyString } from "../../kube/resource.ts";
 import type { Environment } from "../environment.ts";
 import { addFinalizer } from "../finalizer.ts";
 import { recordFailure } from "./observe.ts";
-import { fingerprint, type ContainerMemory } from "./memory.ts";
+import { closedInVain, fingerprint, type ContainerMemory } from "./memory.ts";
 import type { Step, TrialFailure } from "./plan/types.ts";
 import type { Scope, Target } from "./scope.ts";
 import { announceDrift } from "./drift.ts";
@@ -178,11 +178,11 @@ function send(
     if (dispatch.reason === "Invalid") {
       // Nothing was sent: the operation ends here, and the failure says what to change.
       if (operation !== undefined) {
-        memory.closed = { operationId: operation.id, failure: dispatch.failure };
+        memory.closed = closedInVain(operation.id, dispatch.failure);
         delete scope.operation;
       }
       recordFailure(scope, dispatch.failure, memory);
-    } else if (operation !== undefined) memory.closed = { operationId: operation.id };
+    } else if (operation !== undefined) memory.closed = closedInVain(operation.id);
     const waits = dispatch.reason === "SlotBusy" || dispatch.reason === "Invalid";
     return waits ? IDLE : { again: false, retryInMs: REFUSED_RETRY_MS };
   }

@@ -39,8 +39,8 @@ export interface SentCommand {
 export interface ContainerMemory {
   readonly uid: string;
   sent?: SentCommand;
-  /** The newest create that is proven to have ended, and how. */
-  closed?: { operationId: string; failure?: BackendFailure };
+  /** The newest create that is proven to have ended, and how; `madeNothing`: that it had no effect is proven, too. */
+  closed?: { operationId: string; failure?: BackendFailure; madeNothing?: true };
   /** A failure and its backoff that status does not have yet; cleared once they are written. */
   unsaved?: { failure: StandingFailure; backoff?: Backoff };
   /** Monotonic ms since when a status write waits for the outcome of a command. */
@@ -114,7 +114,7 @@ export function reviewSent(
   switch (outcome.result) {
     case "Failed":
       delete memory.sent;
-      if (sent.operationId !== undefined) memory.closed = { operationId: sent.operationId, failure: outcome.failure };
+      if (sent.operationId !== undefined) memory.closed = closedInVain(sent.operationId, outcome.failure);
       return { state: "Failed", failure: outcome.failure, kind: sent.kind };
     case "Lost":
       delete memory.sent;
@@ -125,6 +125,17 @@ export function reviewSent(
     default:
       return outcome satisfies never;
   }
+}
+
+/** What is remembered of a create that had no effect. */
+export function closedInVain(operationId: string, failure?: BackendFailure): NonNullable<ContainerMemory["closed"]> {
+  return { operationId, madeNothing: true, ...(failure !== undefined && { failure }) };
+}
+
+/** Whether this process knows that an operation made nothing, be it written down already or not. */
+export function isInVain({ closed, sent }: ContainerMemory, operationId: string): boolean {
+  if (closed?.operationId === operationId) return closed.madeNothing === true;
+  return sent?.operationId === operationId && sent.outcome?.result === "Failed";
 }
 
 function awaitEffect(

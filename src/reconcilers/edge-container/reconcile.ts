@@ -55,7 +55,7 @@ export async function reconcileContainer(
   const memory = memories.of(keyString(key), object.metadata.uid);
   const scope = newScope(object, memory, env);
   const resolution = resolve(object, env.stores, env.accounts);
-  applyResolution(scope, resolution, env);
+  applyResolution(scope, resolution, memory, env);
   const device = scope.target?.session.targetKey;
   if (device !== undefined) env.slots.leave(device, keyString(key));
   try {
@@ -139,7 +139,7 @@ function newScope(object: EdgeContainer, memory: ContainerMemory, env: Environme
   };
 }
 
-function applyResolution(scope: Scope, resolution: Resolution, env: Environment): void {
+function applyResolution(scope: Scope, resolution: Resolution, memory: ContainerMemory, env: Environment): void {
   switch (resolution.kind) {
     case "Missing":
       scope.acceptance = { accepted: false, kind: "Waiting", reason: resolution.reason, message: resolution.message };
@@ -154,7 +154,7 @@ function applyResolution(scope: Scope, resolution: Resolution, env: Environment)
       const { planner, session, account, settleMs } = resolution;
       const isRented = planner.rentals !== undefined && resolution.identity !== undefined;
       const identity = isRented ? env.hashKey.hash(resolution.identity) : undefined;
-      const claim = claimOf(scope.object, planner, env.options.ownerId, identity);
+      const claim = claimOf(scope.object, planner, env.options.ownerId, identity, memory);
       const snapshot = session.snapshot(claim);
       scope.target = { planner, session, account, settleMs, snapshot, ...(identity !== undefined && { identity }) };
       break;

@@ -4,6 +4,7 @@ import { formatTime } from "../../controller/conditions.ts";
 import type { Claim, ObservedContainer, Planner } from "../../backends/contract.ts";
 import type { EdgeContainer, EdgeContainerStatus } from "../../crds/edge-container.ts";
 import { ANNOTATIONS } from "../../crds/group.ts";
+import { isInVain, type ContainerMemory } from "./memory.ts";
 import type { Plan } from "./plan/types.ts";
 import { nameOnDevice } from "./desire.ts";
 import type { Scope } from "./scope.ts";
@@ -12,12 +13,14 @@ import type { Scope } from "./scope.ts";
  * Whose containers or rentals the session is to look up, and what is recorded of them; undefined where it lists all by itself.
  *
  * @param identity Target.identity.
+ * @param memory what this process knows of an operation that could not be written down, e.g. since the key was refused and has been rotated since.
  */
 export function claimOf(
   object: EdgeContainer,
   planner: Planner,
   owner: string,
   identity: string | undefined,
+  memory: ContainerMemory,
 ): Claim | undefined {
   if (planner.rentals === undefined && planner.claims !== true) return undefined;
   const { metadata, status } = object;
@@ -41,7 +44,8 @@ export function claimOf(
         operation: {
           id: operation.id,
           attempt: operation.attempt,
-          ...(metadata.annotations?.[ANNOTATIONS.confirmNotCreated] === operation.id && { madeNothing: true }),
+          ...((metadata.annotations?.[ANNOTATIONS.confirmNotCreated] === operation.id ||
+            isInVain(memory, operation.id)) && { madeNothing: true }),
           ...otherThan(identity, operation.account),
         },
       }),

@@ -214,3 +214,24 @@ test("an object that is gone is not looked up any more", async () => {
   // What was under way may still come.
   expect(looks() - before).toBeLessThanOrEqual(1);
 });
+
+test("what a look finds of an object that has gone meanwhile says nothing about others", async () => {
+  const { session } = start();
+  const [gone, there] = [await rent(session, "gone"), await rent(session, "there")];
+  // Looks at it are under way while it goes.
+  for (let i = 0; i < 20; i++) {
+    session.snapshot(gone);
+    session.resync("again");
+    await until(
+      () =>
+        vendor
+          .requests()
+          .at(-1)
+          ?.path.includes(gone.recorded?.externalId ?? "-") === true,
+      "a look",
+    );
+    session.forget?.(gone);
+  }
+  vendor.platform.lose(there.recorded?.externalId ?? "");
+  await until(() => of(session, there).container?.state === "Stopped", "the end");
+});

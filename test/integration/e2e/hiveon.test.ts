@@ -240,6 +240,29 @@ describe("credentials", () => {
   });
 });
 
+describe("a key that is rotated", () => {
+  test("goes on with the start that the former one was refused for, and keeps nobody waiting for a word of a person", async () => {
+    world.operator();
+    const hold = vendor.proxy.on({ match: { method: "POST" }, fault: { do: "hold" } });
+    await rent("web");
+    await world.until(() => hold.hits > 0, "the start");
+    // It reaches the vendor when the key is no longer good.
+    vendor.simulator.setApiKey("rotated-key");
+    hold.release();
+    await world.until(
+      async () => conditionOf(await world.getBackend("hiveon"), "Ready")?.reason === "Unauthorized",
+      "the refusal",
+    );
+    expect((await world.getContainer("web"))?.status?.operation?.account).toBeDefined();
+    await world.admin.patch(`/api/v1/namespaces/${world.namespace}/secrets/hiveon`, {
+      stringData: { apiKey: "rotated-key" },
+    });
+    await world.condition("web", "Ready", "True", "Running");
+    expect(await eventsOf("LookupFailed")).toEqual([]);
+    expectOnce("web", 1);
+  });
+});
+
 describe("the key of another account", () => {
   const rotate = (key: string) =>
     world.admin.patch(`/api/v1/namespaces/${world.namespace}/secrets/hiveon`, { stringData: { apiKey: key } });

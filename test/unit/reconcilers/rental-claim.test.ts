@@ -1,17 +1,23 @@
 import { describe, expect, test } from "vitest";
+import type { DeviceSession } from "../../../src/backends/contract.ts";
 import { hiveonPlanner } from "../../../src/backends/hiveon/index.ts";
 import type { EdgeContainer, EdgeContainerStatus } from "../../../src/crds/edge-container.ts";
+import { closedInVain, type ContainerMemory } from "../../../src/reconcilers/edge-container/memory.ts";
 import { claimOf } from "../../../src/reconcilers/edge-container/rental.ts";
 
 const OURS = "k:ours";
 
-function claim(status: Partial<EdgeContainerStatus>, annotations: Record<string, string> = {}) {
+function claim(
+  status: Partial<EdgeContainerStatus>,
+  annotations: Record<string, string> = {},
+  memory: ContainerMemory = { uid: "u" },
+) {
   const object = {
     metadata: { name: "web", namespace: "n", uid: "u", annotations },
     spec: { deviceRef: { name: "d" } },
     status,
   } as unknown as EdgeContainer;
-  return claimOf(object, hiveonPlanner, "o", OURS);
+  return claimOf(object, hiveonPlanner, "o", OURS, memory);
 }
 
 const rented = (account?: string): Partial<EdgeContainerStatus> => ({
@@ -67,5 +73,29 @@ describe("what a session is told of an object's rental", () => {
     expect(claim(open, { "edge.drayage.dev/confirm-not-created": "op-2" })?.operation).not.toHaveProperty(
       "madeNothing",
     );
+  });
+
+  test("says that an operation made nothing where this process knows it, also where that could not be written down", () => {
+    const open = { operation: operation(1, "k:former") };
+    const outcome = { commandId: "op-1.1", kind: "Create" } as const;
+    const failure = { class: "Unauthorized", message: "401" } as const;
+    const sent = {
+      commandId: "op-1.1",
+      kind: "Create",
+      session: {} as DeviceSession,
+      before: "",
+      operationId: "op-1",
+    } as const;
+    const isInVain = (memory: Omit<ContainerMemory, "uid">): boolean =>
+      claim(open, {}, { uid: "u", ...memory })?.operation?.madeNothing === true;
+    expect(isInVain({ closed: closedInVain("op-1", failure) })).toBe(true);
+    expect(isInVain({ closed: closedInVain("op-1") })).toBe(true);
+    expect(isInVain({ sent: { ...sent, outcome: { ...outcome, result: "Failed", failure } } })).toBe(true);
+    // It is another one, or nobody knows, or it made something.
+    expect(isInVain({ closed: closedInVain("op-2") })).toBe(false);
+    expect(isInVain({ closed: { operationId: "op-1" } })).toBe(false);
+    expect(isInVain({ sent })).toBe(false);
+    expect(isInVain({ sent: { ...sent, outcome: { ...outcome, result: "Lost" } } })).toBe(false);
+    expect(isInVain({ sent: { ...sent, outcome: { ...outcome, result: "Succeeded", externalId: "d" } } })).toBe(false);
   });
 });

@@ -54,6 +54,18 @@ describe("the vendor's word that a rental does not exist", () => {
     expect(insist("c", { under: "another" }).gone).toBe("Held");
   });
 
+  test("that is held names what a person can say to end it", () => {
+    const wayOut = 'annotation edge.drayage.dev/confirm-ended: "d-a"';
+    const why = { gone: "Held", why: expect.stringContaining(wayOut) as string };
+    expect(bench().insist("a", { under: "former" })).toMatchObject(why);
+    expect(bench().insist("a", { hasRun: false })).toMatchObject(why);
+    const all = bench();
+    all.shown("a");
+    all.shown("b");
+    all.insist("b");
+    expect(all.insist("a")).toMatchObject(why);
+  });
+
   test("does not count of one that was accepted and never shown", () => {
     const { insist, shown } = bench();
     expect(insist("a", { hasRun: false }).gone).toBe("Held");
