@@ -87,7 +87,8 @@ export class MittwaldClient {
   stacks(projectId: string, options: { search?: string; urgent?: boolean } = {}): Promise<Call<Stack[]>> {
     const { search, urgent } = options;
     const query = search === undefined ? {} : { searchTerm: search };
-    return this.#list(stackSchema, `/v2/projects/${part(projectId)}/stacks`, query, [projectId], urgent);
+    const path = `/v2/projects/${part(projectId)}/stacks`;
+    return this.#inProject(projectId, () => this.#list(stackSchema, path, query, [projectId], urgent));
   }
 
   stack({ projectId, stackId }: StackRef, urgent = true): Promise<Call<Stack>> {
@@ -105,7 +106,8 @@ export class MittwaldClient {
   }
 
   registries(projectId: string): Promise<Call<Registry[]>> {
-    return this.#list(registrySchema, `/v2/projects/${part(projectId)}/registries`, {}, [projectId], true);
+    const path = `/v2/projects/${part(projectId)}/registries`;
+    return this.#inProject(projectId, () => this.#list(registrySchema, path, {}, [projectId], true));
   }
 
   registry(projectId: string, registryId: string): Promise<Call<Registry>> {
@@ -212,6 +214,13 @@ export class MittwaldClient {
     const { result, stale } = await this.#get(path, keys, isUrgent);
     const call = this.#sort(result, schema);
     return call.kind === "Done" ? { ...call, stale } : call;
+  }
+
+  /** Learns the UUID behind a short id. What was written under the UUID could not be waited for until then: the list is asked for again. */
+  async #inProject<T extends { projectId: string }>(given: string, list: () => Promise<Call<T[]>>): Promise<Call<T[]>> {
+    const call = await list();
+    const uuid = call.kind === "Done" ? call.value[0]?.projectId : undefined;
+    return uuid !== undefined && this.#events.alias(given, uuid) ? list() : call;
   }
 
   /** Page after page; a list that is cut short is no list. */

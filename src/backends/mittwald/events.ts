@@ -18,6 +18,8 @@ interface Event {
 export class Events {
   readonly #clock: BackendClock;
   readonly #last = new Map<string, Event>();
+  /** Short ids, and what they stand for. */
+  readonly #uuids = new Map<string, string>();
 
   constructor(clock: BackendClock) {
     this.#clock = clock;
@@ -26,17 +28,32 @@ export class Events {
   /** @param keys ids of all that the write has changed: its stack and its project. */
   note(keys: readonly string[], etag: string | undefined): void {
     if (etag === undefined || !EVENT_ID.test(etag)) return;
-    for (const key of keys) {
+    for (const key of new Set(keys.map((each) => this.#uuids.get(each) ?? each))) {
       const known = this.#last.get(key);
       if (known === undefined || isLater(etag, known.id))
         this.#last.set(key, { id: etag, atMs: this.#clock.monotonic() });
     }
   }
 
+  /**
+   * Two names of one project: from now on whatever was written under one is waited for under the other.
+   *
+   * @returns whether that is news, and something was written under the UUID.
+   */
+  alias(given: string, uuid: string): boolean {
+    if (given === uuid || this.#uuids.get(given) === uuid) return false;
+    this.#uuids.set(given, uuid);
+    const isBehind = this.#last.has(uuid);
+    const event = this.#last.get(given);
+    this.#last.delete(given);
+    if (event !== undefined) this.note([uuid], event.id);
+    return isBehind;
+  }
+
   /** The newest event of any of these; undefined if this process has written nothing lately. */
   after(keys: readonly string[]): string | undefined {
     let newest: string | undefined;
-    for (const key of keys) {
+    for (const key of keys.map((each) => this.#uuids.get(each) ?? each)) {
       const event = this.#last.get(key);
       if (event === undefined) continue;
       if (this.#clock.monotonic() - event.atMs >= FORGOTTEN_AFTER_MS) this.#last.delete(key);

@@ -11,7 +11,7 @@ import { canonical, declaredSettings, FIELDS, type MittwaldConfig } from "./wire
 
 /** Images whose own settings are remembered. */
 const MOST_IMAGES = 200;
-/** A service that has been on its way for so long is not looked at more often for it, ms. */
+/** So long after our last command to a service it is looked at no more often for being on its way: one that crashes is so for ever, ms. */
 const EXPECTANT_MS = 600_000;
 
 type Others = NonNullable<DeviceSnapshot["others"]>;
@@ -51,7 +51,7 @@ export class Inventory {
       (service) =>
         isTransitional(service) &&
         this.#markOf(service) !== undefined &&
-        now - (this.#history.of(service.id)?.sinceMs ?? now) < EXPECTANT_MS,
+        now - (this.#history.of(service.id)?.expectedSinceMs ?? now) < EXPECTANT_MS,
     );
   }
 
@@ -59,9 +59,17 @@ export class Inventory {
     this.#claims.set(`${claim.owner}/${claim.namespace}/${claim.name}`, claim);
   }
 
-  /** Takes over a view. @returns the services that are not as they were. */
-  take(stack: Stack): { externalId: string; marker: Marker | undefined }[] {
+  /** Takes over a view, but for services of which it is older than what is known. @returns those that are not as they were. */
+  take(view: Stack): { externalId: string; marker: Marker | undefined }[] {
     const before = new Map((this.#stack?.services ?? []).map((service) => [service.id, service]));
+    const now = this.#clock.now();
+    const news = new Set<string>();
+    const newest = (service: Service): Service => {
+      const isOlder = this.#history.isOlder(service, now);
+      if (this.#history.note(service, now)) news.add(service.id);
+      return isOlder ? (before.get(service.id) ?? service) : service;
+    };
+    const stack: Stack = { ...view, services: view.services.map(newest) };
     const gone = new Map(before);
     const changed: { externalId: string; marker: Marker | undefined }[] = [];
     for (const service of stack.services) {
@@ -69,8 +77,7 @@ export class Inventory {
       if (service.status !== "stopped") this.#unmoved.delete(service.id);
       const mark = readMarker(service.description, service.serviceName);
       if (mark !== undefined) this.#marks.set(service.id, mark);
-      const isNews = this.#history.note(service, this.#clock.now());
-      if (isNews || JSON.stringify(before.get(service.id)) !== JSON.stringify(service))
+      if (news.has(service.id) || JSON.stringify(before.get(service.id)) !== JSON.stringify(service))
         changed.push({ externalId: service.id, marker: this.#markOf(service) });
     }
     for (const service of gone.values()) changed.push({ externalId: service.id, marker: this.#markOf(service) });
@@ -145,7 +152,12 @@ export class Inventory {
   }
 
   ordered(serviceId: string, isStop: boolean): void {
-    this.#history.ordered(serviceId, isStop);
+    this.#history.ordered(serviceId, isStop, this.#clock.now());
+  }
+
+  /** The vendor has not taken it. */
+  notOrdered(serviceId: string): void {
+    this.#history.notOrdered(serviceId);
   }
 
   /** A recreate does not start it. */

@@ -35,6 +35,8 @@ export interface FlightHost {
   stateAgeMs(serviceId: string): number;
   /** A command of ours explains what its runs do next. */
   ordered(serviceId: string, isStop: boolean): void;
+  /** What was ordered last has not been taken. */
+  notOrdered(): void;
   /** What is declared of it is on its way: we have had it made. */
   noteRolled(service: Service): void;
   /** It is stopped, and a recreate has not started it. */
@@ -50,7 +52,7 @@ export interface FlightHost {
   pause(ms: number): Promise<void>;
 }
 
-/** How many clear looks without an effect, over the settle time, mean that there is none. */
+/** Into so many parts the settle time is cut: an effect that no look at the end of each shows is none. */
 const ABSENT_LOOKS = 3;
 /** First and longest pause between two looks for an effect, ms. */
 const LOOK_MS = 250;
@@ -104,7 +106,8 @@ export async function lookUntil(
 
 /** A write of unknown outcome: whether its effect shows within the settle time. */
 export async function settles(host: FlightHost, holds: (stack: Stack) => boolean): Promise<boolean> {
-  let clear = 0;
+  // The first look comes at once, and covers nothing.
+  let clear = -1;
   const patience = new Patience(Math.max(1, host.settleMs / ABSENT_LOOKS), LONGEST_SILENCE_MS);
   while (!host.signal.aborted) {
     const seen = await look(host);
@@ -167,6 +170,7 @@ export async function followed(
 ): Promise<BackendFailure | undefined> {
   switch (call.kind) {
     case "NotSent":
+      host.notOrdered();
       return call.failure;
     case "Done":
       return (await lookUntil(host, shows, forMs)) === undefined
@@ -175,7 +179,9 @@ export async function followed(
     case "Refused": {
       // Refused for the state that it is in: somebody may have been there before us.
       const seen = await look(host);
-      return seen.ok && shows(seen.stack) ? undefined : call.failure;
+      if (seen.ok && shows(seen.stack)) return undefined;
+      host.notOrdered();
+      return call.failure;
     }
     case "Unknown":
       return (await settles(host, shows)) ? undefined : call.failure;

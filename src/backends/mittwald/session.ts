@@ -289,6 +289,7 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
     const { settleMs, commandTimeoutMs } = this.options;
     const { signal } = this.#closing;
     const inventory = this.#inventory;
+    let ordered: string | undefined;
     return {
       client,
       ref,
@@ -298,7 +299,13 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
       take: (stack) => this.#takeStack(stack),
       write: (send) => this.#write(send),
       stateAgeMs: (serviceId) => inventory.stateAgeMs(serviceId),
-      ordered: (serviceId, isStop) => inventory.ordered(serviceId, isStop),
+      ordered: (serviceId, isStop) => {
+        ordered = serviceId;
+        inventory.ordered(serviceId, isStop);
+      },
+      notOrdered: () => {
+        if (ordered !== undefined) inventory.notOrdered(ordered);
+      },
       noteRolled: (service) => inventory.noteRolled(service),
       noteUnmoved: (serviceId) => inventory.noteUnmoved(serviceId),
       noteDeclared: (serviceId) => inventory.noteDeclared(serviceId),

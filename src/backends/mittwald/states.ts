@@ -30,11 +30,18 @@ export function isTransitional({ status }: Service): boolean {
   return status !== "running" && status !== "stopped" && status !== "error";
 }
 
+/** Views that go back in time come from a replica that is behind; where nothing else comes for so long, the vendor's own time went back, ms. */
+const OLDER_MS = 300_000;
+
 interface Track {
   status: string;
   setAt: string;
   digest: string | undefined;
   sinceMs: number;
+  /** Since when every view was older than this one. */
+  olderSinceMs?: number | undefined;
+  /** When it was first seen, or last told to do something by us. */
+  expectedSinceMs: number;
   runs: Run[];
   /** A command of ours explains the next end of a run. */
   isOrdered: boolean;
@@ -46,31 +53,55 @@ interface Track {
 export class History {
   readonly #tracks = new Map<string, Track>();
 
-  /** Takes a view of a service. @returns whether its status is news. */
+  /** Whether a view is from before what was seen already, and to be dropped: reads go to replicas, and their answers overtake each other. */
+  isOlder({ id, statusSetAt }: Service, nowMs: number): boolean {
+    const track = this.#tracks.get(id);
+    // What is no time compares as false.
+    if (track === undefined || !(Date.parse(statusSetAt) < Date.parse(track.setAt))) return false;
+    return track.olderSinceMs === undefined || nowMs - track.olderSinceMs < OLDER_MS;
+  }
+
+  /** Takes a view of a service; one that is older changes nothing. @returns whether its status is news. */
   note(service: Service, nowMs: number): boolean {
     const { id, status, statusSetAt: setAt } = service;
     const digest = service.deployedState?.imageDigest;
     const track = this.#tracks.get(id);
     if (track === undefined) {
       const runs = status === "running" || status === "starting" ? [{ startedAt: setAt }] : [];
-      this.#tracks.set(id, { status, setAt, digest, sinceMs: nowMs, runs, isOrdered: false, isStoppedByUs: false });
+      const times = { sinceMs: nowMs, expectedSinceMs: nowMs };
+      this.#tracks.set(id, { status, setAt, digest, ...times, runs, isOrdered: false, isStoppedByUs: false });
       return true;
     }
+    if (this.isOlder(service, nowMs)) {
+      track.olderSinceMs ??= nowMs;
+      return false;
+    }
+    const isReset = track.olderSinceMs !== undefined && Date.parse(setAt) < Date.parse(track.setAt);
+    track.olderSinceMs = undefined;
     if (track.status === status && track.setAt === setAt) {
       track.digest = digest;
       return false;
     }
-    this.#step(track, service, digest);
+    if (!isReset) this.#step(track, service, digest);
     Object.assign(track, { status, setAt, digest, sinceMs: nowMs });
     return true;
   }
 
   /** A command of ours is about to end its run, or to begin one. */
-  ordered(id: string, isStop: boolean): void {
+  ordered(id: string, isStop: boolean, nowMs: number): void {
     const track = this.#tracks.get(id);
     if (track === undefined) return;
+    track.expectedSinceMs = nowMs;
     track.isOrdered = true;
     track.isStoppedByUs = isStop;
+  }
+
+  /** It was not taken: what its run does next is its own doing. */
+  notOrdered(id: string): void {
+    const track = this.#tracks.get(id);
+    if (track === undefined) return;
+    track.isOrdered = false;
+    track.isStoppedByUs = false;
   }
 
   /** Forgets all but these. */
@@ -78,7 +109,7 @@ export class History {
     for (const id of this.#tracks.keys()) if (!ids.has(id)) this.#tracks.delete(id);
   }
 
-  of(id: string): Pick<Track, "sinceMs" | "runs" | "isStoppedByUs"> | undefined {
+  of(id: string): Pick<Track, "sinceMs" | "expectedSinceMs" | "runs" | "isStoppedByUs"> | undefined {
     return this.#tracks.get(id);
   }
 

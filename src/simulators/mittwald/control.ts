@@ -30,6 +30,7 @@ const count = z.int().nonnegative().exactOptional();
 const quirks = z.strictObject({
   lagMs: ms,
   listLagMs: ms,
+  olderReadsMs: ms,
   readsStuck: truth,
   writesSeeLag: truth,
   unknownStack: z.literal([403, 404]).exactOptional(),

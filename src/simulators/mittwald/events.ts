@@ -83,6 +83,10 @@ export class EventLog {
   readonly #quirks: Quirks;
   readonly #random: Random;
   readonly #views = { stack: new Projection(), list: new Projection() };
+  /** The same further behind (quirk olderReadsMs). */
+  readonly #replica = { stack: new Projection(), list: new Projection() };
+  #reads = 0;
+  #isOlder = false;
   #last = FIRST_EVENT;
 
   constructor(clock: Clock, quirks: Quirks, random: Random) {
@@ -97,13 +101,24 @@ export class EventLog {
     const event = { id: this.#last, atMs: this.#clock.now(), changes };
     for (const name of VIEWS) {
       this.#views[name].waiting.push(event);
+      this.#replica[name].waiting.push(event);
       this.#catchUp(name);
     }
     return String(this.#last);
   }
 
   view(name: ViewName): View {
-    return this.#catchUp(name).rows;
+    return this.#catchUp(name, this.#isOlder).rows;
+  }
+
+  /** A read that waits for nothing: under the quirk every second one sees the replica. */
+  anyReplica<Result>(read: () => Result): Result {
+    this.#isOlder = this.#quirks.olderReadsMs > 0 && ++this.#reads % 2 === 0;
+    try {
+      return read();
+    } finally {
+      this.#isOlder = false;
+    }
   }
 
   /**
@@ -122,10 +137,10 @@ export class EventLog {
     return true;
   }
 
-  #catchUp(name: ViewName): Projection {
-    const view = this.#views[name];
-    const { lagMs, listLagMs, readsStuck } = this.#quirks;
-    const until = this.#clock.now() - lagMs - (name === "list" ? listLagMs : 0);
+  #catchUp(name: ViewName, isOlder = false): Projection {
+    const view = (isOlder ? this.#replica : this.#views)[name];
+    const { lagMs, listLagMs, olderReadsMs, readsStuck } = this.#quirks;
+    const until = this.#clock.now() - lagMs - (name === "list" ? listLagMs : 0) - (isOlder ? olderReadsMs : 0);
     if (readsStuck) return view;
     for (let next = view.waiting[0]; next !== undefined && next.atMs <= until; next = view.waiting[0]) {
       view.waiting.shift();

@@ -167,7 +167,9 @@ export async function startMittwald(options: MittwaldOptions = {}): Promise<Mitt
     const work = (): Answer => {
       if (raw !== "" && entry.body === undefined)
         return invalid([{ type: "format", path: "", message: "is not JSON" }]).answer;
-      return perform(route, url.searchParams, entry.body);
+      const answer = (): Answer => perform(route, url.searchParams, entry.body);
+      const isAnyView = kind === "reads" && ifEventReached === undefined;
+      return isAnyView ? platform.events.anyReplica(answer) : answer();
     };
     befall(effect, { request, response, entry, raw, route, work });
   };

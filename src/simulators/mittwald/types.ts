@@ -84,6 +84,8 @@ export interface Quirks {
   lagMs: number;
   /** How much later than that the lists of a project see it. Default 0. */
   listLagMs: number;
+  /** Every second read that waits for no event comes from a replica that is so much further behind. Default 0. */
+  olderReadsMs: number;
   /** Nothing new is seen at all: every wait for an event ends in 412. Default false. */
   readsStuck: boolean;
   /** Writes to what is not visible yet are refused like reads of it. Default true. */
@@ -153,6 +155,7 @@ export interface Quirks {
 export const DEFAULT_QUIRKS: Quirks = {
   lagMs: 0,
   listLagMs: 0,
+  olderReadsMs: 0,
   readsStuck: false,
   writesSeeLag: true,
   unknownStack: 403,

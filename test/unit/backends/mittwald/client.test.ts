@@ -87,6 +87,37 @@ describe("reading", () => {
     ]);
   });
 
+  test("waits for it under whatever name the project was given, from the first list on", async () => {
+    const { client, vendor } = await start((seen, response) => {
+      if (seen.method !== "GET") response.setHeader("etag", seen.method === "DELETE" ? "7" : "5");
+      if (seen.method === "DELETE") response.writeHead(204).end();
+      else json(response, 200, seen.method === "GET" ? [EMPTY_STACK] : EMPTY_STACK);
+    });
+    await client.patchStack(STACK, {});
+    // Nobody knows yet that it is that project: what comes without our write is asked for again.
+    await client.stacks("p-abc123");
+    await client.stacks("p-abc123");
+    await client.deleteRegistry("p-abc123", "r");
+    await client.stacks(PROJECT);
+    await client.stacks("p-other1");
+    const reads = vendor.seen.filter(({ method }) => method === "GET");
+    expect(reads.map(({ headers }) => headers["if-event-reached"])).toEqual([undefined, "5", "5", "7", undefined, "7"]);
+  });
+
+  test("reads on after a full page where no total is told", async () => {
+    const { client, vendor } = await start((seen, response) => {
+      const skip = Number(new URL(seen.url, "http://x").searchParams.get("skip"));
+      const rows = Array.from({ length: Math.min(1000, 1001 - skip) }, (_, at) => ({
+        ...EMPTY_STACK,
+        id: `s${skip + at}`,
+      }));
+      json(response, 200, rows);
+    });
+    const call = await client.stacks(PROJECT);
+    expect(call.kind === "Done" && call.value.length).toBe(1001);
+    expect(vendor.seen).toHaveLength(2);
+  });
+
   test("says that it is stale where the vendor does not get to our write", async () => {
     const { client, vendor } = await start((seen, response) => {
       if (seen.method === "PATCH") response.setHeader("etag", "5");

@@ -160,11 +160,49 @@ describe("runs", () => {
     const history = new History();
     const look = (status: string, second: number): boolean => history.note(service(status, second), 0);
     look("running", 0);
-    history.ordered("s", false);
+    history.ordered("s", false, 0);
     look("starting", 5);
     look("running", 6);
     look("starting", 20);
     expect(history.of("s")?.runs.map(({ stopped }) => stopped)).toEqual([true, undefined, undefined]);
+  });
+  test("a command of ours that was not taken explains nothing", () => {
+    const history = new History();
+    history.note(service("running", 0), 0);
+    history.ordered("s", true, 0);
+    history.notOrdered("s");
+    history.note(service("starting", 5), 0);
+    expect(history.of("s")).toMatchObject({ isStoppedByUs: false, runs: [{ finishedAt: at(5) }, {}] });
+    expect(history.of("s")?.runs[0]).not.toHaveProperty("stopped");
+  });
+  test("views that come out of order end none", () => {
+    expect(
+      ends([
+        ["starting", 0],
+        ["running", 5],
+        ["starting", 0],
+        ["running", 5],
+        ["starting", 0],
+        ["running", 5],
+      ]),
+    ).toEqual(["open"]);
+    const history = new History();
+    history.note(service("running", 5), 0);
+    expect(history.isOlder(service("starting", 0), 0)).toBe(true);
+    expect(history.note(service("starting", 0), 0)).toBe(false);
+    expect(history.isOlder(service("stopped", 6), 0)).toBe(false);
+    expect(history.isOlder(service("stopped", 0, { statusSetAt: "" }), 0)).toBe(false);
+  });
+  test("a vendor whose own time went back is believed after five minutes, and no run ends by it", () => {
+    const history = new History();
+    const back = service("starting", 0);
+    history.note(service("running", 5), 0);
+    expect(history.note(back, 1_000)).toBe(false);
+    expect(history.note(back, 300_000)).toBe(false);
+    expect(history.isOlder(back, 301_000)).toBe(false);
+    expect(history.note(back, 301_000)).toBe(true);
+    expect(history.of("s")?.runs).toEqual([{ startedAt: at(5) }]);
+    expect(history.note(service("running", 3), 302_000)).toBe(true);
   });
   test("are at most twenty", () => {
     expect(ends(Array.from({ length: 60 }, (_, index) => ["starting", index]))).toHaveLength(20);
