@@ -6,8 +6,9 @@
  * Guarantees
  *  S1  Each call is one request that changes something, at most. Nothing is queued, and nothing is sent again by itself.
  *  S2  The fence is checked in the same turn of the event loop as a request that changes something is handed to the connection.
- *  S3  What destroys anything looks first, with a view that has our own last write, and refuses (Conflict) where that shows something else
- *      than the caller saw. A project's default stack is never changed.
+ *  S3  What changes a stack looks first, with a view that has our own last write, and refuses (Conflict) where that shows something else
+ *      than the caller saw: another mark on the stack, other services. A project's default stack is never changed, and no service that
+ *      carries anybody's mark is removed.
  *  S4  No value of a variable is in an outcome or a listing.
  */
 import type { BackendFailure } from "./errors.ts";
@@ -22,6 +23,14 @@ export interface StackMarker {
   uid: string;
   /** status.operation.id of the EdgeStack, under which it was made. */
   operation: string;
+}
+
+/** A stack that is to be changed, as its owner last saw it. */
+export interface OwnStack {
+  projectId: string;
+  id: string;
+  /** The whole mark that was seen on it. */
+  marker: StackMarker;
 }
 
 /** A stack of a project, as the vendor lists it. */
@@ -67,17 +76,13 @@ export interface StackKeeper {
   /** Makes one. Not idempotent: only for a journalled operation; look by marker first, and after an outcome that is Lost. */
   create(projectId: string, marker: StackMarker): Promise<StackOutcome>;
   /** Declares volumes that are not there yet. Idempotent. */
-  addVolumes(projectId: string, stackId: string, names: readonly string[]): Promise<StackOutcome>;
+  addVolumes(stack: OwnStack, names: readonly string[]): Promise<StackOutcome>;
   /** Removes services that still have these ids. */
-  removeServices(
-    projectId: string,
-    stackId: string,
-    services: readonly { id: string; name: string }[],
-  ): Promise<StackOutcome>;
+  removeServices(stack: OwnStack, services: readonly { id: string; name: string }[]): Promise<StackOutcome>;
   /** Leaves nothing in it but volumes, detached, with their data. Idempotent. */
-  empty(projectId: string, stackId: string): Promise<StackOutcome>;
+  empty(stack: OwnStack): Promise<StackOutcome>;
   /** Destroys a volume that nothing mounts. One that is gone already is Succeeded. */
-  removeVolume(projectId: string, stackId: string, volumeId: string): Promise<StackOutcome>;
+  removeVolume(stack: OwnStack, volumeId: string): Promise<StackOutcome>;
   /** Removes a stack in which neither services nor volumes are left. */
-  remove(projectId: string, stackId: string): Promise<StackOutcome>;
+  remove(stack: OwnStack): Promise<StackOutcome>;
 }

@@ -21,6 +21,8 @@ export const EVENT_REASONS = {
   ChildRemoved: "ChildRemoved",
   /** An EdgeStack removed from its own stack at the vendor what somebody else had put there. */
   StrayRemoved: "StrayRemoved",
+  /** In an EdgeStack's own stack at the vendor is what carries another installation's mark; it is left. */
+  StrayLeft: "StrayLeft",
   /** A second stack at the vendor carries an EdgeStack's mark. */
   StackDoubled: "StackDoubled",
   /** What an EdgeStack has left of its own stack at the vendor: the stack, and its volumes. */

@@ -19,8 +19,8 @@ import {
   type FlightHost,
 } from "./look.ts";
 import { describe, readMarker } from "./marker.ts";
-import { mountSource } from "./normalise.ts";
 import type { Service, ServiceBody, Stack } from "./types.ts";
+import { isMounted } from "./volumes.ts";
 import { canonical, declaredSettings, FIELDS, type Change, type Settings } from "./wire.ts";
 
 /** statusSetAt has whole seconds (recorded): what is interrupted sooner would look as if it had not been. */
@@ -199,14 +199,8 @@ async function dropVolume(host: FlightHost, volumeId: string): Promise<BackendFa
   if (!seen.ok) return seen.failure;
   const volume = seen.stack.volumes.find(({ id }) => id === volumeId);
   if (volume === undefined) return undefined;
-  const isMounted =
-    (volume.linkedServices ?? []).length > 0 ||
-    seen.stack.services.some(({ pendingState, deployedState }) =>
-      [...(pendingState.volumes ?? []), ...(deployedState?.volumes ?? [])].some(
-        (mount) => mountSource(mount) === volume.name,
-      ),
-    );
-  if (isMounted) return conflict("StateConflict", `volume "${volume.name}" is mounted by another service`);
+  if (isMounted(seen.stack, volume))
+    return conflict("StateConflict", `volume "${volume.name}" is mounted by another service`);
   const call = await host.write(() => host.client.deleteVolume(host.ref, volumeId));
   if (call.kind === "NotSent" || call.kind === "Refused") return call.failure;
   const isGone = await settles(host, (stack) => !stack.volumes.some(({ id }) => id === volumeId));

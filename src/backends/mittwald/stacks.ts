@@ -4,12 +4,21 @@
  * is. There is no idempotency key: our mark in the description is how one is found again after its creation's answer was lost:
  * `shop [drayage-stack:<owner>/<namespace>/<name>/<uid>/<operation>]`, parts URI-encoded.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { BackendClock } from "../contract.ts";
 import type { BackendFailure } from "../errors.ts";
-import type { ObservedStack, StackKeeper, StackListing, StackMarker, StackOutcome } from "../stack-contract.ts";
+import type {
+  ObservedStack,
+  OwnStack,
+  StackKeeper,
+  StackListing,
+  StackMarker,
+  StackOutcome,
+} from "../stack-contract.ts";
 import type { Call, MittwaldClient, StackRef } from "./client.ts";
 import { readMarker } from "./marker.ts";
-import type { Stack } from "./types.ts";
+import type { Service, Stack } from "./types.ts";
+import { isMounted } from "./volumes.ts";
 
 const MARK = /\[drayage-stack:([^\s\]/]+)\/([^\s\]/]+)\/([^\s\]/]+)\/([^\s\]/]+)\/([^\s\]/]+)\]$/;
 
@@ -43,45 +52,42 @@ export class MittwaldStacks implements StackKeeper {
     return this.#write(projectId, () => this.#client.createStack(projectId, describe(marker)));
   }
 
-  addVolumes(projectId: string, stackId: string, names: readonly string[]): Promise<StackOutcome> {
+  addVolumes(own: OwnStack, names: readonly string[]): Promise<StackOutcome> {
     const volumes = Object.fromEntries(names.map((name) => [name, { name }]));
-    return this.#change({ projectId, stackId }, () => this.#client.patchStack({ projectId, stackId }, { volumes }));
+    return this.#change(own, (_, ref) => this.#client.patchStack(ref, { volumes }));
   }
 
-  removeServices(
-    projectId: string,
-    stackId: string,
-    services: readonly { id: string; name: string }[],
-  ): Promise<StackOutcome> {
-    const ref = { projectId, stackId };
-    return this.#change(ref, (stack) => {
-      const isAsSeen = services.every(({ id, name }) =>
-        stack.services.some((service) => service.id === id && service.serviceName === name),
+  removeServices(own: OwnStack, services: readonly { id: string; name: string }[]): Promise<StackOutcome> {
+    return this.#change(own, (stack, ref) => {
+      const seen = services.map(({ id, name }) =>
+        stack.services.find((service) => service.id === id && service.serviceName === name),
       );
-      if (!isAsSeen) return "the services are not those that were seen";
+      if (seen.includes(undefined)) return "the services are not those that were seen";
+      if (seen.some(isMarked)) return "a service in it has an owner now";
       const unwanted = Object.fromEntries(services.map(({ name }) => [name, {}]));
       return this.#client.patchStack(ref, { services: unwanted });
     });
   }
 
-  empty(projectId: string, stackId: string): Promise<StackOutcome> {
-    const ref = { projectId, stackId };
-    return this.#change(ref, () => this.#client.declareStack(ref, { services: {}, volumes: {} }));
+  empty(own: OwnStack): Promise<StackOutcome> {
+    return this.#change(own, (stack, ref) =>
+      stack.services.some(isMarked)
+        ? "a service in it has an owner"
+        : this.#client.declareStack(ref, { services: {}, volumes: {} }),
+    );
   }
 
-  async removeVolume(projectId: string, stackId: string, volumeId: string): Promise<StackOutcome> {
-    const ref = { projectId, stackId };
-    return this.#change(ref, (stack) => {
+  removeVolume(own: OwnStack, volumeId: string): Promise<StackOutcome> {
+    return this.#change(own, (stack, ref) => {
       const volume = stack.volumes.find(({ id }) => id === volumeId);
       if (volume === undefined) return { result: "Succeeded" };
-      if ((volume.linkedServices ?? []).length > 0) return `volume ${volume.name} is mounted`;
+      if (isMounted(stack, volume)) return `volume ${volume.name} is mounted`;
       return this.#client.deleteVolume(ref, volumeId);
     });
   }
 
-  remove(projectId: string, stackId: string): Promise<StackOutcome> {
-    const ref = { projectId, stackId };
-    return this.#change(ref, (stack) =>
+  remove(own: OwnStack): Promise<StackOutcome> {
+    return this.#change(own, (stack, ref) =>
       // With a stack go its volumes and their data: only what has been seen to be empty is removed.
       stack.services.length > 0 || stack.volumes.length > 0 ? "the stack is not empty" : this.#client.deleteStack(ref),
     );
@@ -95,20 +101,22 @@ export class MittwaldStacks implements StackKeeper {
 
   /** Looks, lets `decide` say no or send, and forgets what was listed before. */
   async #change(
-    ref: StackRef,
-    decide: (stack: Stack) => string | StackOutcome | Promise<Call<Stack | undefined>>,
+    { projectId, id, marker }: OwnStack,
+    decide: (stack: Stack, ref: StackRef) => string | StackOutcome | Promise<Call<Stack | undefined>>,
   ): Promise<StackOutcome> {
-    if (ref.stackId === ref.projectId) return refused("it is the project's default stack, which is everybody's");
+    const ref = { projectId, stackId: id };
     const seen = await this.#client.stack(ref);
     if (seen.kind !== "Done") return { result: "Failed", failure: seen.failure };
+    // By what the vendor says: an EdgeDevice may name the project by its short id.
+    if (isDefault(seen.value)) return refused("it is the project's default stack, which is everybody's");
     if (seen.stale)
       return { result: "Failed", failure: { class: "Transient", message: "the vendor shows an old view" } };
-    if (readStackMarker(seen.value.description) === undefined)
-      return refused("its description does not say any more that it is ours");
-    const decision = decide(seen.value);
+    if (!isDeepStrictEqual(readStackMarker(seen.value.description), marker))
+      return refused("its description does not say any more that it is this object's");
+    const decision = decide(seen.value, ref);
     if (typeof decision === "string") return refused(decision);
     if (!(decision instanceof Promise)) return decision;
-    return this.#write(ref.projectId, () => decision);
+    return this.#write(projectId, () => decision);
   }
 
   /** Whatever was listed before a change, or while it was under way, is old. */
@@ -118,6 +126,16 @@ export class MittwaldStacks implements StackKeeper {
     this.#listings.delete(projectId);
     return outcome;
   }
+}
+
+/** Its id is the project's. */
+function isDefault({ id, projectId }: Stack): boolean {
+  return id === projectId;
+}
+
+/** Whether it carries the mark of any installation. */
+function isMarked(service: Service | undefined): boolean {
+  return service !== undefined && readMarker(service.description, service.serviceName) !== undefined;
 }
 
 function refused(message: string): StackOutcome {
@@ -143,11 +161,12 @@ function outcomeOf(call: Call<Stack | undefined>): StackOutcome {
 }
 
 /** What the vendor lists, in our words. */
-function observeStack({ id, projectId, description, services, volumes }: Stack): ObservedStack {
+function observeStack(stack: Stack): ObservedStack {
+  const { id, description, services, volumes } = stack;
   const marker = readStackMarker(description);
   return {
     id,
-    isDefault: id === projectId,
+    isDefault: isDefault(stack),
     ...(marker !== undefined && { marker }),
     services: services.map((service) => {
       const mark = readMarker(service.description, service.serviceName);

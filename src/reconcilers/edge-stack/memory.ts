@@ -8,6 +8,8 @@ export interface StackMemory {
   creationEndedAtMs?: number | undefined;
   /** Ids of stacks at the vendor that carry its mark beside its own, and were told of. */
   doubles?: ReadonlySet<string>;
+  /** Names of services of other installations in its stack at the vendor that were told of. */
+  foreign?: ReadonlySet<string>;
   /** The stack at the vendor was emptied for the deletion. */
   emptied?: boolean;
 }

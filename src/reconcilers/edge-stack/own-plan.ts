@@ -1,5 +1,5 @@
 /** Decisions about a stack of our own at the vendor. Pure. */
-import type { ObservedStack } from "../../backends/stack-contract.ts";
+import type { ObservedStack, StackMarker } from "../../backends/stack-contract.ts";
 import { STACK_DEFAULTS } from "../../crds/default-values.ts";
 import type { EdgeContainer } from "../../crds/edge-container.ts";
 import type { EdgeDevice, EdgeDeviceSpec } from "../../crds/edge-device.ts";
@@ -49,10 +49,7 @@ export function findOwn(
   { external, operation }: VendorStatus,
 ): { found?: ObservedStack; others: readonly ObservedStack[] } {
   const [found, ...others] = stacks
-    .filter(
-      ({ isDefault, marker }) =>
-        !isDefault && marker?.owner === who.owner && marker.namespace === who.namespace && marker.name === who.name,
-    )
+    .filter((each) => markOf(each, who) !== undefined)
     .sort(
       (a, b) =>
         Number(b.id === external?.id) - Number(a.id === external?.id) ||
@@ -64,23 +61,38 @@ export function findOwn(
   return { ...(found !== undefined && { found }), others };
 }
 
+/** Its whole mark, if that says that the stack is this object's, and it is not the project's default one; else nothing may be changed there. */
+export function markOf(
+  { isDefault, marker }: ObservedStack,
+  { owner, namespace, name }: Omit<Who, "uid">,
+): StackMarker | undefined {
+  if (isDefault || marker === undefined) return undefined;
+  return marker.owner === owner && marker.namespace === namespace && marker.name === name ? marker : undefined;
+}
+
 /**
- * Services in a stack of our own that are nobody's: without a mark of ours, and under no name that a container of the stack has or is to
- * have. One with our mark and no object is left: a container that was to be orphaned.
+ * Services in a stack of our own that are nobody's: without anybody's mark, and under no name that a container of the stack has or is to
+ * have. One with our mark and no object is left: a container that was to be orphaned. For one of another installation see foreignIn.
  */
 export function straysIn(
   observed: ObservedStack,
   stack: EdgeStack,
   owned: readonly EdgeContainer[],
-  owner: string,
 ): { id: string; name: string }[] {
   const names = new Set([
     ...stack.spec.containers.map(({ name, template }) => template.name ?? name),
     ...owned.flatMap(({ metadata, spec, status }) => [spec.name ?? metadata.name, status?.external?.name]),
   ]);
   return observed.services
-    .filter(({ name, marker }) => marker?.owner !== owner && !names.has(name))
+    .filter(({ name, marker }) => marker === undefined && !names.has(name))
     .map(({ id, name }) => ({ id, name }));
+}
+
+/** Services in it that carry another installation's mark: what is somebody's is never removed without an adoption policy. */
+export function foreignIn({ services }: ObservedStack, owner: string): { name: string; owner: string }[] {
+  return services.flatMap(({ name, marker }) =>
+    marker === undefined || marker.owner === owner ? [] : [{ name, owner: marker.owner }],
+  );
 }
 
 /** Volumes of the spec that the stack does not have. */
@@ -91,9 +103,9 @@ export function missingVolumes(observed: ObservedStack, stack: EdgeStack): strin
 
 /** The next step of a removal; one at a time, each seen to be done before the next. */
 export type ClearStep =
-  | { readonly type: "Empty" }
-  | { readonly type: "RemoveVolume"; readonly id: string }
-  | { readonly type: "RemoveStack" }
+  | { readonly type: "Empty"; readonly marker: StackMarker }
+  | { readonly type: "RemoveVolume"; readonly marker: StackMarker; readonly id: string }
+  | { readonly type: "RemoveStack"; readonly marker: StackMarker }
   /** It stays; `left` says what of it, for people. Empty: nothing is left. */
   | { readonly type: "Done"; readonly left: string };
 
@@ -105,7 +117,7 @@ export function clearStep(
   stack: EdgeStack,
   stackId: string,
   observed: ObservedStack | undefined,
-  owner: string,
+  who: Who,
   isEmptied: boolean,
 ): ClearStep {
   const { policy = STACK_DEFAULTS.deletion.policy, deleteVolumes = STACK_DEFAULTS.deletion.deleteVolumes } =
@@ -114,12 +126,16 @@ export function clearStep(
   const volumes = observed.volumes.map(({ name }) => name);
   const kept = `stack ${stackId} stays at the vendor${volumes.length === 0 ? "" : `, with the data of volumes ${volumes.join(", ")}`}`;
   if (policy !== "Remove") return { type: "Done", left: `${kept}: deletion.policy is ${policy}` };
-  if (observed.isDefault || observed.marker?.owner !== owner)
-    return { type: "Done", left: `${kept}: it does not say any more that it is ours` };
-  if (observed.services.some(({ marker }) => marker?.owner === owner))
+  const marker = markOf(observed, who);
+  if (marker === undefined)
+    return { type: "Done", left: `${kept}: it does not say any more that it is this EdgeStack's` };
+  const [foreign] = foreignIn(observed, who.owner);
+  if (foreign !== undefined)
+    return { type: "Done", left: `${kept}: service ${foreign.name} in it is of installation ${foreign.owner}` };
+  if (observed.services.some((service) => service.marker !== undefined))
     return { type: "Done", left: `${kept}: containers that were not to be removed are still in it` };
-  if (observed.services.length > 0 || (volumes.length > 0 && !isEmptied)) return { type: "Empty" };
+  if (observed.services.length > 0 || (volumes.length > 0 && !isEmptied)) return { type: "Empty", marker };
   if (!deleteVolumes) return { type: "Done", left: `${kept}: deletion.deleteVolumes is not set` };
   const [volume] = observed.volumes;
-  return volume === undefined ? { type: "RemoveStack" } : { type: "RemoveVolume", id: volume.id };
+  return volume === undefined ? { type: "RemoveStack", marker } : { type: "RemoveVolume", marker, id: volume.id };
 }

@@ -49,14 +49,15 @@ export async function clearOwn(
   const listing = await vendor.keeper.list(vendor.projectId, 0);
   if (!listing.ok) return wait(listing.failure.message);
   if (listing.stale) return wait("the vendor shows an old view");
-  const own = findOwn(listing.stacks, whoOf(stack, env), stack.status ?? {}).found;
+  const who = whoOf(stack, env);
+  const own = findOwn(listing.stacks, who, stack.status ?? {}).found;
   const id = external?.id ?? own?.id;
   if (id === undefined) {
     const openMs = settlesInMs(memory, vendor.settleMs, env);
     return openMs > 0 ? wait("whether it was made is being found out", openMs) : { done: true, left: "" };
   }
   const observed = listing.stacks.find((each) => each.id === id);
-  const step = clearStep(stack, id, observed, env.options.ownerId, memory.emptied === true);
+  const step = clearStep(stack, id, observed, who, memory.emptied === true);
   if (step.type === "Done") return { done: true, left: step.left };
   const outcome = await take(step, id, vendor);
   log.info({ stack: id, step: step.type, result: outcome.result }, "removing the stack at the vendor");
@@ -70,13 +71,14 @@ function take(
   id: string,
   { keeper, projectId }: Vendor,
 ): Promise<StackOutcome> {
+  const own = { projectId, id, marker: step.marker };
   switch (step.type) {
     case "Empty":
-      return keeper.empty(projectId, id);
+      return keeper.empty(own);
     case "RemoveVolume":
-      return keeper.removeVolume(projectId, id, step.id);
+      return keeper.removeVolume(own, step.id);
     case "RemoveStack":
-      return keeper.remove(projectId, id);
+      return keeper.remove(own);
     default:
       return step satisfies never;
   }

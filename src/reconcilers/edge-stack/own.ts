@@ -14,7 +14,7 @@ import type { Environment } from "../environment.ts";
 import { EVENT_REASONS } from "../event-reasons.ts";
 import { addFinalizer } from "../finalizer.ts";
 import type { StackMemory } from "./memory.ts";
-import { findOwn, missingVolumes, straysIn, type VendorStatus } from "./own-plan.ts";
+import { findOwn, foreignIn, markOf, missingVolumes, straysIn, type VendorStatus } from "./own-plan.ts";
 import { ensureOwnDevice } from "./own-device.ts";
 import type { ChildView } from "./plan.ts";
 import { computeStackStatus, type StackStanding } from "./status.ts";
@@ -139,6 +139,27 @@ function announceDoubles(
   memory.doubles = new Set(others.map(({ id }) => id));
 }
 
+/** Told once by each process: another installation's services in its stack are no strays. */
+function announceForeign(
+  stack: EdgeStack,
+  observed: ObservedStack,
+  { env, memory }: Pick<Pass, "env" | "memory">,
+): void {
+  const foreign = foreignIn(observed, env.options.ownerId);
+  const known = memory.foreign ?? new Set();
+  const names = new Set(foreign.map(({ name }) => name));
+  if (foreign.some(({ name }) => !known.has(name))) {
+    const services = foreign.map(({ name, owner }) => `${name} (installation ${owner})`).join(", ");
+    env.events.record(
+      stack,
+      "Warning",
+      EVENT_REASONS.StrayLeft,
+      `stack ${observed.id} is this EdgeStack's alone, but ${services} is another installation's and is left as it is: remove it there`,
+    );
+  }
+  memory.foreign = names;
+}
+
 /** How long what was sent for an open operation, by this process or a former one, may still be on its way, ms. */
 export function settlesInMs(memory: StackMemory, settleMs: number, env: Environment): number {
   const now = env.clock.monotonic();
@@ -196,14 +217,19 @@ async function tidy(
       },
       againInMs: intervalMs,
     };
-  announceDoubles(stack, id, findOwn(listing.stacks, whoOf(stack, env), stack.status ?? {}).others, pass);
-  const strays = straysIn(observed, stack, owned, env.options.ownerId);
+  const who = whoOf(stack, env);
+  announceDoubles(stack, id, findOwn(listing.stacks, who, stack.status ?? {}).others, pass);
+  const marker = markOf(observed, who);
+  if (marker === undefined) {
+    log.warn({ stack: id }, "the stack at the vendor does not say any more that it is this EdgeStack's: left as it is");
+    return { stack, againInMs: intervalMs };
+  }
+  announceForeign(stack, observed, pass);
+  const strays = straysIn(observed, stack, owned);
   const volumes = missingVolumes(observed, stack);
   if (strays.length === 0 && volumes.length === 0) return { stack, againInMs: intervalMs };
-  const outcome =
-    strays.length > 0
-      ? await keeper.removeServices(projectId, id, strays)
-      : await keeper.addVolumes(projectId, id, volumes);
+  const own = { projectId, id, marker };
+  const outcome = await (strays.length > 0 ? keeper.removeServices(own, strays) : keeper.addVolumes(own, volumes));
   const why = outcome.result === "Succeeded" ? undefined : messageOf(outcome);
   log.info({ stack: id, strays, volumes, result: outcome.result, why }, "stack at the vendor set right");
   if (strays.length > 0 && outcome.result === "Succeeded")

@@ -101,6 +101,22 @@ describe("in mode Own", () => {
     expect([...standard().volumes.keys()]).toEqual(["keep"]);
   });
 
+  test("another installation's service in its stack is told of and left, and with it the stack", async () => {
+    world.operator();
+    await apply({ containers: [member("db")], deletion: { deleteVolumes: true } });
+    await world.stackCondition("shop", "Ready", "True");
+    const id = added()[0]?.id ?? "";
+    const description = "theirs [drayage:somebody-else/ns/theirs//op]";
+    vendor.simulator.human.create(id, "theirs", { image: "x/y:1", description });
+    vendor.simulator.human.create(id, "stray", { image: "x/y:1" });
+    await world.until(() => eventOf("StrayLeft"), "the event");
+    await world.until(() => services(added()[0]).join() === "db,theirs", "the stray to be gone");
+    await world.delete("edgestacks", "shop");
+    await world.gone("edgestacks", "shop");
+    expect(services(added()[0])).toEqual(["theirs"]);
+    expect([...requests("declare-stack"), ...requests("delete-stack")]).toEqual([]);
+  });
+
   test("nobody else may use its stack", async () => {
     world.operator();
     await apply();

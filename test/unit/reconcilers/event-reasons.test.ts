@@ -14,6 +14,7 @@ test("event reasons are frozen: alerts select by them", () => {
     "StackDoubled",
     "StackKept",
     "StopFailed",
+    "StrayLeft",
     "StrayRemoved",
   ]);
 });

@@ -5,6 +5,7 @@ import type { EdgeStackSpec } from "../../../../src/crds/edge-stack.ts";
 import {
   clearStep,
   findOwn,
+  foreignIn,
   missingVolumes,
   ownDeviceSpec,
   straysIn,
@@ -52,7 +53,7 @@ describe("of a project's stacks, ours is", () => {
   });
 });
 
-test("strays are without our mark and under no name of the stack", () => {
+test("strays are without anybody's mark and under no name of the stack; what is of another installation is told apart", () => {
   const stack = stackOf([container("web"), container("db", undefined, { name: "database" })]);
   const owned = [childOf(stack, "old", { spec: { name: "leaving" } })];
   const services = [
@@ -63,10 +64,8 @@ test("strays are without our mark and under no name of the stack", () => {
     service("theirs"),
     service("other", "you"),
   ];
-  expect(straysIn(observed("a", { services }), stack, owned, "me")).toEqual([
-    { id: "id-theirs", name: "theirs" },
-    { id: "id-other", name: "other" },
-  ]);
+  expect(straysIn(observed("a", { services }), stack, owned)).toEqual([{ id: "id-theirs", name: "theirs" }]);
+  expect(foreignIn(observed("a", { services }), "me")).toEqual([{ name: "other", owner: "you" }]);
 });
 
 test("volumes of the spec are declared once", () => {
@@ -82,7 +81,13 @@ describe("a removal", () => {
   const destroy: Partial<EdgeStackSpec> = { deletion: { deleteVolumes: true } };
   test.each<[string, Partial<EdgeStackSpec>, ObservedStack | undefined, boolean, object]>([
     ["is done where the vendor has nothing", {}, undefined, false, { type: "Done", left: "" }],
-    ["empties what is not empty", {}, observed("a", { services: [service("x")] }), true, { type: "Empty" }],
+    [
+      "empties what is not empty",
+      {},
+      observed("a", { services: [service("x")] }),
+      true,
+      { type: "Empty", marker: mark() },
+    ],
     ["detaches volumes", {}, observed("a", { volumes }), false, { type: "Empty" }],
     [
       "keeps them, by name",
@@ -101,6 +106,21 @@ describe("a removal", () => {
       true,
       { type: "Done" },
     ],
+    ["never another EdgeStack's", destroy, observed("a", { marker: mark({ name: "other" }) }), true, { type: "Done" }],
+    [
+      "never one of another namespace",
+      destroy,
+      observed("a", { marker: mark({ namespace: "other" }) }),
+      true,
+      { type: "Done" },
+    ],
+    [
+      "never one with another installation's containers",
+      destroy,
+      observed("a", { services: [service("x", "you")] }),
+      false,
+      { type: "Done", left: expect.stringContaining("service x in it is of installation you") },
+    ],
     [
       "never one with containers that were to stay",
       destroy,
@@ -116,7 +136,7 @@ describe("a removal", () => {
       { type: "Done" },
     ],
   ])("%s", (_, spec, seen, isEmptied, expected) => {
-    expect(clearStep(stackOf([container("a")], spec), "a", seen, "me", isEmptied)).toMatchObject(expected);
+    expect(clearStep(stackOf([container("a")], spec), "a", seen, WHO, isEmptied)).toMatchObject(expected);
   });
 });
 
