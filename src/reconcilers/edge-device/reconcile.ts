@@ -9,18 +9,19 @@ import type { EdgeContainer } from "../../crds/edge-container.ts";
 import type { EdgeDevice } from "../../crds/edge-device.ts";
 import { withDeviceDefaults } from "../../crds/defaults.ts";
 import { KINDS } from "../../crds/group.ts";
-import { keyOf, keyString } from "../../kube/resource.ts";
+import { keyString } from "../../kube/resource.ts";
 import type { ObjectKey } from "../../kube/types.ts";
 import { backendKeyOf, isAllowed } from "../allowed-namespaces.ts";
 import { busyShowsInMs, shownConnection } from "../connection.ts";
+import { refusalOf } from "../device-access.ts";
 import { earliest } from "../edge-container/deletion.ts";
 import type { Memories } from "../edge-container/memory.ts";
 import { mayCost } from "../edge-container/rental.ts";
-import { ownership, stackOwnerOf } from "../edge-stack/child.ts";
+import { stackOwnerOf } from "../edge-stack/child.ts";
 import type { Environment } from "../environment.ts";
 import { addFinalizer, hasFinalizer, removeFinalizer } from "../finalizer.ts";
 import { silenceMs, type FormerWord } from "../silence.ts";
-import { BY_DEVICE, BY_EXTERNAL, BY_TARGET, targetIndexKey } from "../stores.ts";
+import { BY_DEVICE } from "../stores.ts";
 import { deviceCommandKey, wakeCommandKey } from "../wake.ts";
 import { takeInventory } from "./inventory.ts";
 import { workOffRemovals } from "./removals.ts";
@@ -118,23 +119,10 @@ function open(object: EdgeDevice, env: Environment): Opened {
       reason: first.reason,
       message: refused.map((problem) => `${problem.path}: ${problem.message}`).join("; "),
     };
-  const stack = stackOfTarget(object, env);
-  if (stack !== undefined) {
+  const refusal = refusalOf(object, env);
+  if (refusal !== undefined) {
     drop(object, env);
-    return {
-      kind: "Stalled",
-      reason: "StackOwned",
-      message: `mittwald.stackId: that stack is EdgeStack ${stack}'s own: add containers to that EdgeStack, or name another stack`,
-    };
-  }
-  const owner = ownerOfTarget(object, env);
-  if (owner !== undefined) {
-    drop(object, env);
-    return {
-      kind: "Stalled",
-      reason: "DuplicateTarget",
-      message: `EdgeDevice ${owner} is older and addresses the same target; delete one of the two`,
-    };
+    return { kind: "Stalled", ...refusal };
   }
   const account = env.accounts.account(backend.metadata.uid);
   if (account === undefined) {
@@ -154,32 +142,6 @@ function open(object: EdgeDevice, env: Environment): Opened {
     if (error instanceof TargetError) return { kind: "Stalled", reason: error.reason, message: error.message };
     throw error;
   }
-}
-
-/** The EdgeStack whose own stack at the vendor an EdgeDevice names without being made by it: `namespace/name`. */
-function stackOfTarget(object: EdgeDevice, env: Environment): string | undefined {
-  const { stackId } = object.spec.mittwald ?? {};
-  if (stackId === undefined) return undefined;
-  const other = env.stores.stacks.byIndex(BY_EXTERNAL, stackId).find((stack) => ownership(object, stack) !== "Own");
-  return other === undefined ? undefined : keyString(keyOf(other));
-}
-
-/** The older EdgeDevice of the same target, if there is one: `namespace/name`. Age, then uid, decides. */
-function ownerOfTarget(object: EdgeDevice, env: Environment): string | undefined {
-  const mine = targetKeyOf(object, env);
-  if (mine === undefined) return undefined;
-  const age = (device: EdgeDevice) => `${device.metadata.creationTimestamp ?? ""} ${device.metadata.uid}`;
-  const older = env.stores.devices
-    .byIndex(BY_TARGET, targetIndexKey(object))
-    .filter((other) => other.metadata.uid !== object.metadata.uid && age(other) < age(object))
-    .find((other) => targetKeyOf(other, env) === mine);
-  return older === undefined ? undefined : `${older.metadata.namespace ?? ""}/${older.metadata.name}`;
-}
-
-function targetKeyOf(device: EdgeDevice, env: Environment): string | undefined {
-  const backend = env.stores.backends.get(backendKeyOf(device));
-  if (backend === undefined) return undefined;
-  return env.accounts.backendFor(backend)?.targetKey(backend.spec, device.spec);
 }
 
 function observe(object: EdgeDevice, session: DeviceSession, env: Environment): DeviceStanding {

@@ -11,6 +11,7 @@ import type { EdgeContainer } from "../../crds/edge-container.ts";
 import type { EdgeDevice } from "../../crds/edge-device.ts";
 import type { EdgeStack } from "../../crds/edge-stack.ts";
 import type { Environment } from "../environment.ts";
+import { noAccess } from "../device-access.ts";
 import { EVENT_REASONS } from "../event-reasons.ts";
 import { addFinalizer } from "../finalizer.ts";
 import type { StackMemory } from "./memory.ts";
@@ -22,6 +23,8 @@ import { markerOf, vendorOf, whoOf, type Vendor } from "./vendor.ts";
 
 /** How soon to look again at a vendor that shows an old view, ms. */
 const STALE_RETRY_MS = 1_000;
+/** How soon to look again at an EdgeDevice that is not ready, ms. Costs no request. */
+const ACCESS_RETRY_MS = 1_000;
 
 /** How far it is. `stack` is the object as it is after what was written. */
 export interface Prepared {
@@ -47,6 +50,12 @@ export async function prepareOwn(stack: EdgeStack, pass: Pass, owned: readonly E
   const found = vendorOf(device, env, true);
   if (stack.status?.external === undefined) {
     if (!found.ok) return { stack, waiting: found };
+    // A project is not open to whoever can write down its id.
+    const message = noAccess(device, env);
+    if (message !== undefined) {
+      const waiting = { acceptedReason: "DeviceNotReady", reason: "WaitingForReference", message };
+      return { stack, waiting, againInMs: ACCESS_RETRY_MS };
+    }
     const made = await makeOwn(stack, found.vendor, pass);
     if (made.waiting !== undefined || made.stack.status?.external === undefined) return made;
     return withDevice(made.stack, made.stack.status.external.id, pass);

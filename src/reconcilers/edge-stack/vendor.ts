@@ -4,6 +4,7 @@ import { withBackendDefaults } from "../../crds/defaults.ts";
 import type { EdgeDevice } from "../../crds/edge-device.ts";
 import type { EdgeStack, StackOperation } from "../../crds/edge-stack.ts";
 import { backendKeyOf, isAllowed } from "../allowed-namespaces.ts";
+import { refusalOf } from "../device-access.ts";
 import type { Environment } from "../environment.ts";
 import type { Who } from "./own-plan.ts";
 
@@ -34,6 +35,12 @@ export function vendorOf(device: EdgeDevice, env: Environment, acting: boolean):
     return waiting("BackendNotFound", `EdgeBackend ${key.namespace}/${key.name} does not exist`);
   const allowed = isAllowed(backend, device, env.stores);
   if (!allowed.allowed) return waiting("NotAllowedNamespace", allowed.message);
+  const refusal = refusalOf(device, env);
+  if (refusal !== undefined)
+    return waiting(
+      "DeviceNotReady",
+      `EdgeDevice ${device.metadata.name} is refused (${refusal.reason}): ${refusal.message}`,
+    );
   const holder =
     backend.spec.suspend === true ? "EdgeBackend" : device.spec.suspend === true ? "EdgeDevice" : undefined;
   if (acting && holder !== undefined)

@@ -117,6 +117,32 @@ describe("in mode Own", () => {
     expect([...requests("declare-stack"), ...requests("delete-stack")]).toEqual([]);
   });
 
+  test.each<[string, { shortId?: boolean; stackId?: string }, string]>([
+    ["addresses what another one does", {}, "is refused (DuplicateTarget)"],
+    ["addresses it under the project's short id", { shortId: true }, "this stack is the one of another EdgeDevice"],
+    ["names a stack that is not there", { stackId: "0a0e0000-0000-4000-8000-00000000abcd" }, "has no such stack"],
+  ])("no stack is made in a project by way of an EdgeDevice that %s", async (_, { shortId = false, stackId }, why) => {
+    world.operator();
+    await world.until(async () => conditionOf(await world.getDevice("site"), "Ready")?.status === "True", "the device");
+    const project = vendor.simulator.platform.projects()[0];
+    const projectId = (shortId ? project?.shortId : project?.id) ?? "";
+    await world.create("edgedevices", "guest", {
+      backendRef: { name: "mittwald" },
+      mittwald: { projectId, ...(stackId !== undefined && { stackId }) },
+    });
+    await apply({ deviceRef: { name: "guest" } });
+    await world.until(
+      async () => conditionOf(await world.getStack("shop"), "Accepted")?.message.includes(why) === true,
+      "the EdgeStack to say why it waits",
+    );
+    expect(conditionOf(await world.getStack("shop"), "Accepted")).toMatchObject({
+      status: "False",
+      reason: "DeviceNotReady",
+    });
+    expect(requests("create-stack")).toEqual([]);
+    expect(added()).toEqual([]);
+  });
+
   test("nobody else may use its stack", async () => {
     world.operator();
     await apply();

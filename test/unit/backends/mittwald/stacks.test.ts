@@ -170,6 +170,20 @@ test.each(["before", "after"] as const)(
   },
 );
 
+test("what was decided by a look is not sent once a pause that the vendor asked for has made the look old", async () => {
+  const { simulator, keeper, make, listed, own } = await start();
+  const id = await make();
+  simulator.human.create(id, "stray", { image: "x/y:1" });
+  const strays = (await listed(id))?.services ?? [];
+  // The look is the last request that the vendor allows in a minute.
+  Object.assign(simulator.quirks, { rateLimit: simulator.requests().length + 1, rateWindowMs: 60_000 });
+  expect(await keeper.removeServices(own(id), strays)).toMatchObject({
+    result: "Failed",
+    failure: { class: "RateLimited" },
+  });
+  expect([...simulator.platform.stack(id).containers.keys()]).toEqual(["stray"]);
+});
+
 test("nothing is sent without the fence, and one listing serves all who ask", async () => {
   const { simulator, keeper, project } = await start({}, { valid: () => false });
   expect(await keeper.create(project, MARKER)).toMatchObject({ result: "Refused" });
