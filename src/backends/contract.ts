@@ -267,6 +267,8 @@ export interface Claim {
   containerName?: string;
   /** status.external.id (Planner.claims). */
   recordedId?: string;
+  /** status.external.marked: that container has been seen with the object's mark, so it is not one that was only looked at (Planner.claims). */
+  isRecordedMarked?: boolean;
   /** Image whose tag is to be looked at from time to time: imagePullPolicy is Always (Planner.claims). */
   watchedImage?: string;
 }

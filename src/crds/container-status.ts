@@ -1,7 +1,7 @@
 /** Status of an EdgeContainer. Every field is optional on read: an older or newer operator may have written it. */
 import type { z } from "zod";
 import { conditions, EXTERNAL_ID, observedGeneration } from "./conditions.ts";
-import { choice, int, list, object, seconds, text, time } from "./schema.ts";
+import { choice, flag, int, list, object, seconds, text, time } from "./schema.ts";
 
 /** More paths than a spec can have: 500 variables and some hundred other fields. */
 const PATHS = 1024;
@@ -25,6 +25,7 @@ const external = object("The container at the vendor.", {
   name: text("Its name on the device.", { min: 0, max: FOREIGN }).exactOptional(),
   attempt: int("How many containers were made for this object before it, plus one.", 1).exactOptional(),
   createdAt: deviceTime("When it was made.").exactOptional(),
+  marked: flag("It was seen with Drayage's mark for this object (mittwald, ALPON).").exactOptional(),
   account: text("Where containers cost money: keyed hash of the credentials that it was made or last seen with.", {
     max: 128,
   }).exactOptional(),

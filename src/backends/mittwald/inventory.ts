@@ -221,8 +221,18 @@ export class Inventory {
     );
   }
 
+  /** What it says; where that says nothing, what is recorded of it, and what this process has seen. */
   #markOf(service: Service): Marker | undefined {
-    return readMarker(service.description, service.serviceName) ?? this.#marks.get(service.id);
+    const { id, description, serviceName } = service;
+    return readMarker(description, serviceName) ?? this.#recordedMark(service) ?? this.#marks.get(id);
+  }
+
+  /** Id and name are those of a service that carried an object's mark: only the description is another now. */
+  #recordedMark({ id, serviceName }: Service): Marker | undefined {
+    for (const { recordedId, isRecordedMarked, containerName, owner, namespace, name } of this.#claims.values())
+      if (isRecordedMarked === true && recordedId === id && containerName === serviceName)
+        return { owner, namespace, name, uid: "", operation: "", hash: "" };
+    return undefined;
   }
 
   #forget(ids: ReadonlySet<string>): void {

@@ -7,6 +7,7 @@ import { BY_DEVICE } from "../stores.ts";
 import { restartExpected } from "./run-verdict.ts";
 import { bump, judge } from "./failures.ts";
 import { reviewSent, type ContainerMemory, type SentState } from "./memory.ts";
+import { carriesMarkerOf } from "./plan/ownership.ts";
 import { plan, planRemoval } from "./plan/plan.ts";
 import type { OpenOperation, PendingClaim, PlanInput } from "./plan/types.ts";
 import { accountRuns, type RunHistory } from "./runs.ts";
@@ -32,6 +33,7 @@ export function decide(
   const policy = scope.settings.deletion.policy === "Stop" ? "Stop" : "Remove";
   const next = removal ? planRemoval(input, policy) : plan(input);
   scope.plan = next;
+  scope.isMarked = next.primary !== undefined && carriesMarkerOf(input.me, next.primary);
   const before = scope.operation;
   // An operation that is only planned is written by act(), right before its effect; until then none is open.
   // A roll-back changes the open one, which stays as it is until that is written.

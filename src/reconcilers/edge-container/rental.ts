@@ -52,6 +52,7 @@ export function claimOf(
     ...(planner.claims === true && {
       containerName: nameOnDevice(object, planner, owner),
       ...(external !== undefined && object.spec.managementPolicy !== "Observe" && { recordedId: external.id }),
+      ...(external?.marked === true && { isRecordedMarked: true }),
       ...(object.spec.imagePullPolicy === "Always" &&
         object.spec.image !== undefined && { watchedImage: object.spec.image }),
     }),

@@ -60,6 +60,8 @@ export interface Scope {
   keepsReadiness: boolean;
   ignored: readonly FieldProblem[];
   plan?: Plan;
+  /** The plan's container carries this object's mark. */
+  isMarked?: boolean;
   runs?: RunAccount;
   /** The journal as it shall stand after this pass. */
   operation?: Operation;

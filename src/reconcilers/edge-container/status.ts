@@ -102,6 +102,7 @@ function observedPart(
       name: text(primary.name, 1024),
       ...(primary.attempt !== undefined && { attempt: primary.attempt }),
       ...(primary.createdAt !== undefined && { createdAt: primary.createdAt }),
+      ...(target?.planner.claims === true && scope.isMarked === true && { marked: true }),
       ...(target?.identity !== undefined && { account: target.identity }),
     },
     resolved: {

@@ -3,7 +3,7 @@
  * containers that are made without being started, paused and renamed does not fit services; what is common is asked here in the same words.
  */
 import { beforeEach, describe, expect, test } from "vitest";
-import type { CommandAction } from "../../../src/backends/contract.ts";
+import type { Claim, CommandAction } from "../../../src/backends/contract.ts";
 import {
   container,
   createOnce,
@@ -512,6 +512,27 @@ describe("a mark that somebody has edited out of the description", () => {
     expect(stack().containers.get("web")?.declared.description).toBe(
       "The web shop [drayage:owner-1/default/web//op-1]",
     );
+  });
+
+  test("while none of us was there is missed by a new process too, where the id and the name are those recorded", async () => {
+    const id = await succeed(ours, create());
+    await running(id);
+    await ours.kill();
+    world.vendor.human.edit(`${world.stackId}/web`, { description: "Kim's web" });
+    ours = world.start();
+    await synced(ours);
+    const claim = { owner: MARKER.owner, namespace: "default", name: "web", containerName: "web", recordedId: id };
+    const seen = (of: Claim) => ours.session.snapshot(of).containers.find(({ externalId }) => externalId === id);
+    expect(seen({ ...claim, isRecordedMarked: true, recordedId: "another" })).not.toHaveProperty("marker");
+    expect(seen({ ...claim, isRecordedMarked: true, containerName: "other" })).not.toHaveProperty("marker");
+    // Only looked at, or adopted and not yet marked.
+    expect(seen(claim)).not.toHaveProperty("marker");
+    expect(seen({ ...claim, isRecordedMarked: true })).toMatchObject({
+      marker: { owner: MARKER.owner, namespace: "default", name: "web" },
+      config: { isMarkLost: true },
+    });
+    await succeed(ours, update(desired(IMAGE), id));
+    expect(stack().containers.get("web")?.declared.description).toBe("Kim's web [drayage:owner-1/default/web//]");
   });
 
   test("in a copy of the description does not make the copy ours", async () => {

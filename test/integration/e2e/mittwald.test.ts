@@ -355,6 +355,51 @@ describe("a human at the same stack", () => {
   }, 180_000);
 });
 
+describe("a mark that is edited out while the operator is away", () => {
+  const awayWhile = async (happens: () => void): Promise<void> => {
+    const first = world.operator();
+    await apply("web");
+    const object = await ready("web");
+    expect(object.status?.external).toMatchObject({ marked: true });
+    first.kill("SIGKILL");
+    await first.exit;
+    happens();
+  };
+
+  test("is put back, and the words stay", async () => {
+    await awayWhile(() => vendor.simulator.human.edit(`${stack().id}/web`, { description: "Kim's web" }));
+    world.operator();
+    await world.until(
+      () => service("web")?.declared.description.startsWith("Kim's web [drayage:") === true,
+      "the mark",
+    );
+    await ready("web");
+    expect(counts("web")).toMatchObject({ created: 1, recreated: 0 });
+    await world.delete("edgecontainers", "web");
+    await world.gone("edgecontainers", "web");
+    expect(stack().containers.size).toBe(0);
+  });
+
+  test("does not save the service from a deletion", async () => {
+    await awayWhile(() => vendor.simulator.human.edit(`${stack().id}/web`, { description: "Kim's web" }));
+    await world.delete("edgecontainers", "web");
+    world.operator();
+    await world.gone("edgecontainers", "web");
+    expect(stack().containers.size).toBe(0);
+  });
+
+  test("says nothing about a service that somebody has made anew under the name", async () => {
+    await awayWhile(() => {
+      vendor.simulator.human.remove(`${stack().id}/web`);
+      vendor.simulator.human.create(stack().id, "web", { image: "x/y:1" });
+    });
+    await world.delete("edgecontainers", "web");
+    world.operator();
+    await world.gone("edgecontainers", "web");
+    expect(service("web")?.declared.image).toBe("x/y:1");
+  });
+});
+
 test("a cluster that was lost finds its services again and makes no second one", async () => {
   const first = world.operator();
   await apply("web");
