@@ -1,5 +1,5 @@
 /** Updates: what is declared of a service (patch), what runs of it (recreate, pull, restart), and volumes that nothing mounts any more. */
-import type { Command, CommandOutcome } from "../contract.ts";
+import type { Command, CommandOutcome, Marker } from "../contract.ts";
 import type { BackendFailure } from "../errors.ts";
 import type { Head } from "../http/command-slot.ts";
 import type { ServiceRef } from "./client.ts";
@@ -18,7 +18,7 @@ import {
   type Expected,
   type FlightHost,
 } from "./look.ts";
-import { describe, readMarker } from "./marker.ts";
+import { describe, isSameMark, readMarker } from "./marker.ts";
 import type { Service, ServiceBody, Stack } from "./types.ts";
 import { isMounted } from "./volumes.ts";
 import { canonical, declaredSettings, FIELDS, type Change, type Settings } from "./wire.ts";
@@ -63,10 +63,9 @@ async function patch(
   const { service, stack } = found;
   // What runs is not given up for what cannot be had.
   if (verdict?.known === false) return verdict.failure;
-  const mark = found.expected.marker ?? found.expected.adopter;
-  const isMarked = readMarker(service.description, service.serviceName) !== undefined;
-  const description =
-    mark === undefined || isMarked ? {} : { description: describe(mark, service.serviceName, service.description) };
+  const mark = markToBe(found.expected);
+  const isMarked = mark === undefined || isSameMark(readMarker(service.description, service.serviceName), mark);
+  const description = isMarked ? {} : { description: describe(mark, service.serviceName, service.description) };
   const body: ServiceBody = { ...change.body, ...description };
   const cleared = (["entrypoint", "command"] as const).filter((field) => change.body[field]?.length === 0);
   const call = await host.write(() =>
@@ -92,6 +91,11 @@ async function patch(
     default:
       return call satisfies never;
   }
+}
+
+/** Whoever has adopted it marks it with the first change: a mark of another installation would go on telling that one that it is theirs. */
+function markToBe({ marker, adopter }: Expected): Marker | undefined {
+  return adopter === undefined || isSameMark(marker, adopter) ? marker : adopter;
 }
 
 /** Whether a service is declared as a request wanted it. */

@@ -8,7 +8,7 @@ import type { Head } from "../http/command-slot.ts";
 import type { Call, MittwaldClient, StackRef } from "./client.ts";
 import { Patience } from "../http/patience.ts";
 import { judgeImage, type ImageVerdict } from "./images.ts";
-import { readMarker } from "./marker.ts";
+import { isSameMark, readMarker } from "./marker.ts";
 import type { Service, Stack } from "./types.ts";
 
 /** What a service was when its command was decided upon. */
@@ -130,13 +130,9 @@ export function changed(service: Service | undefined, expected: Expected): Backe
     return conflict("StateConflict", "the service has another name than it had");
   const mark = readMarker(service.description, service.serviceName);
   if (mark === undefined) return undefined;
-  const { marker } = expected;
-  const isSame =
-    marker !== undefined &&
-    mark.owner === marker.owner &&
-    mark.namespace === marker.namespace &&
-    mark.name === marker.name;
-  return isSame ? undefined : conflict("StateConflict", "the service carries somebody else's mark now");
+  return isSameMark(expected.marker, mark)
+    ? undefined
+    : conflict("StateConflict", "the service carries somebody else's mark now");
 }
 
 /** @param failure undefined for a success. */

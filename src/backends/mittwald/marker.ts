@@ -30,6 +30,11 @@ export function readMarker(description: string, serviceName: string): Marker | u
   return { owner, namespace, name, uid: "", operation, hash: "" };
 }
 
+/** Whether both are of the same object, whatever operation made each. */
+export function isSameMark(one: Marker | undefined, other: Marker): boolean {
+  return one !== undefined && one.owner === other.owner && one.namespace === other.namespace && one.name === other.name;
+}
+
 /** Brackets would end the mark too early. */
 function encode(part: string): string {
   return encodeURIComponent(part.toWellFormed());

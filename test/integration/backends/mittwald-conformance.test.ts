@@ -545,6 +545,19 @@ describe("a mark that somebody has edited out of the description", () => {
   });
 });
 
+test("a service that is adopted from another installation carries the adopter's mark from the first change on", async () => {
+  const id = await succeed(ours, create());
+  await running(id);
+  const claim = { owner: "mine", namespace: "shop", name: "front", containerName: "web", recordedId: id };
+  ours.session.snapshot(claim);
+  await succeed(ours, update(desired("registry.example/app:2"), id));
+  expect(stack().containers.get("web")?.declared.description).toBe("web [drayage:mine/shop/front/web/]");
+  expect(container(ours, id)?.marker).toMatchObject({ owner: "mine", namespace: "shop", name: "front" });
+  await succeed(ours, update(desired("registry.example/app:2"), id));
+  await succeed(ours, { kind: "Remove", externalId: id });
+  expect(stack().containers.size).toBe(0);
+});
+
 describe("the account", () => {
   test("asks once per interval for a project, however many devices are in it", async () => {
     const made = world.vendor.platform.createStack(
