@@ -83,10 +83,20 @@ async function makeOwn(object: EdgeStack, vendor: Vendor, pass: Pass): Promise<P
     waiting: { reason, message },
     againInMs,
   });
-  if (restMs > 0) return waiting("BackingOff", `the vendor is asked again at ${backoff?.nextRetryTime ?? ""}`, restMs);
+  const resting = (): Prepared => {
+    const message = `the vendor is asked again at ${backoff?.nextRetryTime ?? ""}`;
+    // What was asked for already may show at any time.
+    const lookMs = stack.status?.operation === undefined ? restMs : Math.max(vendor.settleMs, STALE_RETRY_MS);
+    return waiting("BackingOff", message, Math.min(restMs, lookMs));
+  };
+  if (restMs > 0 && stack.status?.operation === undefined) return resting();
 
-  const listing = await vendor.keeper.list(vendor.projectId, 0);
-  if (!listing.ok) return failed(stack, listing.failure.message, stack.status?.operation, pass);
+  const listing = await vendor.keeper.list(vendor.projectId, restMs > 0 ? vendor.settleMs : 0);
+  if (!listing.ok && restMs > 0) return resting();
+  if (!listing.ok) {
+    const message = `the project's stacks cannot be read: ${listing.failure.message}`;
+    return failed(stack, message, stack.status?.operation, pass);
+  }
   if (listing.stale) return waiting("Creating", "the vendor shows an old view of the project", STALE_RETRY_MS);
   const { found, others } = findOwn(listing.stacks, whoOf(stack, env), stack.status ?? {});
   if (found !== undefined) {
@@ -99,10 +109,11 @@ async function makeOwn(object: EdgeStack, vendor: Vendor, pass: Pass): Promise<P
     // Before the first effect, so that what is made is also removed.
     stack = await addFinalizer(env, env.resources.stacks, stack);
     operation = { id: env.newId(), type: "CreateStack", startedAt: formatTime(nowMs) };
-    stack = await note(stack, { operation }, pass);
+    stack = await note(stack, { operation, ...(backoff !== undefined && { backoff }) }, pass);
     env.metrics.operationOpened("CreateStack");
   } else {
     const openMs = settlesInMs(memory, vendor.settleMs, env);
+    if (restMs > 0 && restMs > openMs) return resting();
     if (openMs > 0) return waiting("Creating", "whether the vendor has made the stack is being found out", openMs);
   }
   memory.creationEndedAtMs = undefined;
@@ -115,14 +126,16 @@ async function makeOwn(object: EdgeStack, vendor: Vendor, pass: Pass): Promise<P
       if (outcome.id === undefined) return waiting("Creating", "the stack is being made at the vendor", STALE_RETRY_MS);
       return { stack: await note(stack, { external: { id: outcome.id } }, pass) };
     case "Failed":
-      return failed(stack, messageOf(outcome), undefined, pass);
+      return failed(stack, `the stack cannot be made at the vendor: ${messageOf(outcome)}`, undefined, pass);
     case "Refused":
       return waiting("Creating", messageOf(outcome), STALE_RETRY_MS);
     case "Lost":
-      return waiting(
-        "Creating",
+      return failed(
+        stack,
         `whether the vendor has made the stack is being found out: ${messageOf(outcome)}`,
-        Math.max(vendor.settleMs, STALE_RETRY_MS),
+        operation,
+        pass,
+        vendor.settleMs,
       );
     default:
       return outcome satisfies never;
@@ -179,18 +192,27 @@ function messageOf(outcome: Exclude<StackOutcome, { result: "Succeeded" }>): str
   return outcome.result === "Failed" ? outcome.failure.message : outcome.message;
 }
 
+/**
+ * Counts it, and sets the time before which the vendor is asked for nothing more.
+ *
+ * @param settleMs present: what was asked for may have been carried out. The first time it is only waited for; a vendor that goes on
+ *   answering so is asked at a growing interval.
+ */
 async function failed(
   stack: EdgeStack,
   message: string,
   operation: VendorStatus["operation"],
   pass: Pass,
+  settleMs?: number,
 ): Promise<Prepared> {
   const count = (stack.status?.backoff?.count ?? 0) + 1;
-  const delayMs = nextBackoff({ count, ...DEFAULT_BACKOFF }, jitterOf(stack.metadata.uid, count));
+  const curveMs = nextBackoff({ count, ...DEFAULT_BACKOFF }, jitterOf(stack.metadata.uid, count));
+  const delayMs = settleMs === undefined ? curveMs : Math.max(settleMs, count === 1 ? STALE_RETRY_MS : curveMs);
   const nextRetryTime = formatTime(pass.env.clock.now() + delayMs);
-  const waiting = { reason: "BackingOff", message: `the stack cannot be made at the vendor: ${message}` };
+  const waiting = { reason: settleMs !== undefined && count === 1 ? "Creating" : "BackingOff", message };
   const vendor = { ...(operation !== undefined && { operation }), backoff: { count, nextRetryTime } };
-  return { stack: await note(stack, vendor, pass, waiting), waiting, againInMs: delayMs };
+  const lookMs = settleMs === undefined ? delayMs : Math.max(settleMs, STALE_RETRY_MS);
+  return { stack: await note(stack, vendor, pass, waiting), waiting, againInMs: Math.min(delayMs, lookMs) };
 }
 
 /** Writes down how the vendor's stack stands, at the very version that the decision was made on. */

@@ -187,6 +187,31 @@ describe("in mode Own", () => {
     expect(services(added()[0])).toEqual(["db", "web"]);
   });
 
+  test("a vendor that answers a creation with errors is asked at a growing interval, and looked at meanwhile", async () => {
+    vendor.simulator.fault({
+      match: "create-stack",
+      times: 5,
+      effect: { kind: "answer", status: 500, when: "before" },
+    });
+    world.operator();
+    await apply({ containers: [member("db")] });
+    await world.until(async () => (await world.getStack("shop"))?.status?.backoff?.count === 2, "the second try");
+    const status = (await world.getStack("shop"))?.status;
+    expect(status?.operation).toMatchObject({ type: "CreateStack" });
+    // The curve's second pause is 20 s long, and the test's settle time half a second.
+    expect(Date.parse(status?.backoff?.nextRetryTime ?? "") - Date.now()).toBeGreaterThan(10_000);
+    const [first, second, ...more] = requests("create-stack");
+    expect(more).toEqual([]);
+    expect(second?.body).toEqual(first?.body);
+
+    // The first one shows after all: nothing is waited for any more.
+    vendor.simulator.human.call("create-stack", { projectId: vendor.projectId }, first?.body);
+    const ready = await world.stackCondition("shop", "Ready", "True");
+    expect(ready.status).not.toHaveProperty("backoff");
+    expect(added()).toHaveLength(1);
+    expect(requests("create-stack")).toHaveLength(2);
+  });
+
   test("of two stacks that one creation made, one is used and the other is told of", async () => {
     vendor.simulator.fault({ match: "create-stack", times: 1, effect: { kind: "duplicate", ms: 50 } });
     world.operator();
