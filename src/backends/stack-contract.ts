@@ -70,7 +70,8 @@ export interface StackKeeper {
   /**
    * Every stack of a project.
    *
-   * @param maxAgeMs how old the answer may be; one listing serves all who ask. Anything before a change through this keeper is too old.
+   * @param maxAgeMs how old the answer may be; one listing serves all who ask, and so does what is listed for the project's devices anyway.
+   *   Anything before a change through this keeper is too old, and 0 asks the vendor.
    */
   list(projectId: string, maxAgeMs: number): Promise<StackListing>;
   /** Makes one. Not idempotent: only for a journalled operation; look by marker first, and after an outcome that is Lost. */

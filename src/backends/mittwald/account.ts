@@ -67,7 +67,7 @@ export class MittwaldAccount implements Account {
       malformed: (kind) => deps.metrics.malformed("mittwald", kind),
     });
     this.registries = new MittwaldRegistries(this.#client, clock);
-    this.stacks = new MittwaldStacks(this.#client, clock);
+    this.stacks = new MittwaldStacks(this.#client, clock, (projectId) => this.#projects.get(projectId)?.latest);
   }
 
   get endpoint(): string {

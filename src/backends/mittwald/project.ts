@@ -20,6 +20,14 @@ export interface ProjectMember {
   doubt(failure: BackendFailure, isMissing: boolean): void;
 }
 
+/** What the vendor listed, and since when that is known: everything that ended before `atMs` is in it, but where it is stale. */
+export interface ProjectListing {
+  readonly stacks: readonly Stack[];
+  readonly stale: boolean;
+  /** BackendClock.monotonic() when it was asked for. */
+  readonly atMs: number;
+}
+
 /** Between two looks while somebody is expectant, at least, ms. */
 const SOONEST_MS = 2_000;
 /** How much sooner they are. */
@@ -32,6 +40,7 @@ export class Project {
   readonly #members = new Set<ProjectMember>();
   readonly #looks: Looks;
   #isStale = false;
+  #latest: ProjectListing | undefined;
 
   constructor(projectId: string, pollMs: number, client: MittwaldClient, deps: HttpSessionDeps) {
     this.#projectId = projectId;
@@ -65,6 +74,11 @@ export class Project {
     return this.#looks.now();
   }
 
+  /** The newest list that the vendor gave. */
+  get latest(): ProjectListing | undefined {
+    return this.#latest;
+  }
+
   /** Somebody has become expectant, or no longer is. */
   reschedule(): void {
     this.#looks.schedule();
@@ -73,7 +87,9 @@ export class Project {
   async #read(): Promise<boolean> {
     if (!this.#deps.account().open) return false;
     const epochs = new Map([...this.#members].map((member) => [member, member.epoch]));
+    const atMs = this.#deps.clock.monotonic();
     const call = await this.#client.stacks(this.#projectId);
+    if (call.kind === "Done") this.#latest = { stacks: call.value, stale: call.stale, atMs };
     for (const [member, epoch] of epochs) {
       if (!this.#members.has(member)) continue;
       if (call.kind === "Done") member.take(call.value, call.stale, epoch);

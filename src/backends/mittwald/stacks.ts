@@ -17,10 +17,14 @@ import type {
 } from "../stack-contract.ts";
 import type { Call, MittwaldClient, StackRef } from "./client.ts";
 import { readMarker } from "./marker.ts";
+import type { ProjectListing } from "./project.ts";
 import type { Service, Stack } from "./types.ts";
 import { isMounted } from "./volumes.ts";
 
 const MARK = /\[drayage-stack:([^\s\]/]+)\/([^\s\]/]+)\/([^\s\]/]+)\/([^\s\]/]+)\/([^\s\]/]+)\]$/;
+
+/** How long what is known of a project is kept, ms; longer than anybody takes a listing for new. */
+const KEPT_MS = 3_600_000;
 
 type Client = Pick<
   MittwaldClient,
@@ -30,19 +34,33 @@ type Client = Pick<
 export class MittwaldStacks implements StackKeeper {
   readonly #client: Client;
   readonly #clock: Pick<BackendClock, "monotonic">;
-  /** The newest listing of each project; one serves all who ask. */
+  readonly #latestOf: (projectId: string) => ProjectListing | undefined;
+  /** The newest listing of each project that was asked for here; one serves all who ask. */
   readonly #listings = new Map<string, { atMs: number; answer: Promise<StackListing> }>();
+  /** When a change in a project last began or ended. */
+  readonly #changedAtMs = new Map<string, number>();
 
-  constructor(client: Client, clock: Pick<BackendClock, "monotonic">) {
+  /** @param latestOf what is listed anyway, for the devices in a project. */
+  constructor(
+    client: Client,
+    clock: Pick<BackendClock, "monotonic">,
+    latestOf: (projectId: string) => ProjectListing | undefined = () => undefined,
+  ) {
     this.#client = client;
     this.#clock = clock;
+    this.#latestOf = latestOf;
   }
 
   list(projectId: string, maxAgeMs: number): Promise<StackListing> {
     const now = this.#clock.monotonic();
     const known = this.#listings.get(projectId);
+    const latest = this.#latestOf(projectId);
+    // Of the two the newer one: an older list may lack what this keeper has found since.
+    const oldestMs = Math.max(now - maxAgeMs, this.#changedAtMs.get(projectId) ?? 0, known?.atMs ?? 0);
+    if (latest !== undefined && latest.atMs > oldestMs) return Promise.resolve(listingOf(latest.stacks, latest.stale));
     if (known !== undefined && now - known.atMs < maxAgeMs) return known.answer;
-    for (const [id, { atMs }] of this.#listings) if (now - atMs > 3_600_000) this.#listings.delete(id);
+    for (const [id, { atMs }] of this.#listings) if (now - atMs > KEPT_MS) this.#listings.delete(id);
+    for (const [id, atMs] of this.#changedAtMs) if (now - atMs > KEPT_MS) this.#changedAtMs.delete(id);
     const entry = { atMs: now, answer: this.#list(projectId) };
     this.#listings.set(projectId, entry);
     return entry.answer;
@@ -96,7 +114,7 @@ export class MittwaldStacks implements StackKeeper {
   async #list(projectId: string): Promise<StackListing> {
     const call = await this.#client.stacks(projectId, { urgent: true });
     if (call.kind !== "Done") return { ok: false, failure: call.failure };
-    return { ok: true, stacks: call.value.map(observeStack), stale: call.stale };
+    return listingOf(call.value, call.stale);
   }
 
   /** Looks, lets `decide` say no or send, and forgets what was listed before. */
@@ -121,11 +139,20 @@ export class MittwaldStacks implements StackKeeper {
 
   /** Whatever was listed before a change, or while it was under way, is old. */
   async #write(projectId: string, send: () => Promise<Call<Stack | undefined>>): Promise<StackOutcome> {
-    this.#listings.delete(projectId);
+    this.#forget(projectId);
     const outcome = outcomeOf(await send());
-    this.#listings.delete(projectId);
+    this.#forget(projectId);
     return outcome;
   }
+
+  #forget(projectId: string): void {
+    this.#listings.delete(projectId);
+    this.#changedAtMs.set(projectId, this.#clock.monotonic());
+  }
+}
+
+function listingOf(stacks: readonly Stack[], stale: boolean): StackListing {
+  return { ok: true, stacks: stacks.map(observeStack), stale };
 }
 
 /** Its id is the project's. */

@@ -25,6 +25,8 @@ import { markerOf, vendorOf, whoOf, type Vendor } from "./vendor.ts";
 const STALE_RETRY_MS = 1_000;
 /** How soon to look again at an EdgeDevice that is not ready, ms. Costs no request. */
 const ACCESS_RETRY_MS = 1_000;
+/** How old what is tidied by may be, in intervals: so that what is listed for the devices, once per interval, will do. */
+const TIDY_AGE = 1.5;
 
 /** How far it is. `stack` is the object as it is after what was written. */
 export interface Prepared {
@@ -236,7 +238,7 @@ async function tidy(
   pass: Pass,
 ): Promise<Prepared> {
   const { env, log } = pass;
-  const listing = await keeper.list(projectId, intervalMs * 0.8);
+  const listing = await keeper.list(projectId, intervalMs * TIDY_AGE);
   if (!listing.ok || listing.stale) return { stack, againInMs: intervalMs };
   const observed = listing.stacks.find((each) => each.id === id);
   if (observed === undefined)

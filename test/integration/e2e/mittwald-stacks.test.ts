@@ -143,6 +143,18 @@ describe("in mode Own", () => {
     expect(added()).toEqual([]);
   });
 
+  test("at rest the project is listed once per interval, for the devices and the EdgeStack together", async () => {
+    world.operator();
+    await apply({ containers: [member("db")] });
+    await world.stackCondition("shop", "Ready", "True");
+    const lists = () => requests("list-stacks").length;
+    const before = lists();
+    const sinceMs = performance.now();
+    await world.until(() => lists() >= before + 10, "ten lists");
+    // The interval is a second, less a tenth.
+    expect(performance.now() - sinceMs).toBeGreaterThan(7_000);
+  });
+
   test("nobody else may use its stack", async () => {
     world.operator();
     await apply();

@@ -4,6 +4,7 @@ import type { ObservedStack, OwnStack, StackMarker } from "../../../../src/backe
 import { restMs } from "../../../../src/backends/mittwald/answers.ts";
 import { MittwaldClient } from "../../../../src/backends/mittwald/client.ts";
 import type { Stack } from "../../../../src/backends/mittwald/types.ts";
+import type { ProjectListing } from "../../../../src/backends/mittwald/project.ts";
 import { MittwaldStacks } from "../../../../src/backends/mittwald/stacks.ts";
 import { systemClock } from "../../../../src/kube/clock.ts";
 import { startMittwald, type Quirks, type SeenRequest } from "../../../../src/simulators/mittwald/index.ts";
@@ -44,7 +45,7 @@ async function start(
     return made.id;
   };
   const own = (id: string): OwnStack => ({ projectId: project, id, marker: MARKER });
-  return { simulator, keeper, project, listed, make, own };
+  return { simulator, client, keeper, project, listed, make, own };
 }
 
 const changes = (requests: readonly SeenRequest[]) => requests.filter(({ method }) => method !== "GET");
@@ -182,6 +183,43 @@ test("what was decided by a look is not sent once a pause that the vendor asked 
     failure: { class: "RateLimited" },
   });
   expect([...simulator.platform.stack(id).containers.keys()]).toEqual(["stray"]);
+});
+
+test("what is listed for the devices serves too, unless it is too old, or older than a change or than what was listed here", async () => {
+  const { simulator, client, project, make } = await start();
+  const id = await make();
+  const call = await client.stacks(project);
+  const seen = call.kind === "Done" ? call.value : [];
+  let nowMs = 1_000_000;
+  let latest: ProjectListing | undefined;
+  const keeper = new MittwaldStacks(client, { monotonic: () => nowMs }, () => latest);
+  const lists = () => simulator.requests().filter(({ operation }) => operation === "list-stacks").length;
+  const asks = async (maxAgeMs: number): Promise<boolean> => {
+    const before = lists();
+    const listing = await keeper.list(project, maxAgeMs);
+    expect(listing.ok && listing.stacks.map((stack) => stack.id).includes(id)).toBe(true);
+    return lists() > before;
+  };
+  const listed = (ageMs: number) => (latest = { stacks: seen, stale: false, atMs: nowMs - ageMs });
+
+  listed(29_000);
+  expect(await asks(30_000)).toBe(false);
+  nowMs += 2_000;
+  expect(await asks(30_000)).toBe(true);
+  // Our own is the newer one now, also than this.
+  listed(1_000);
+  expect(await asks(30_000)).toBe(false);
+  expect(await asks(0)).toBe(true);
+
+  nowMs += 1_000;
+  listed(10);
+  expect(await keeper.addVolumes({ projectId: project, id, marker: MARKER }, ["data"])).toMatchObject({
+    result: "Succeeded",
+  });
+  expect(await asks(30_000)).toBe(true);
+  nowMs += 1_000;
+  listed(10);
+  expect(await asks(30_000)).toBe(false);
 });
 
 test("nothing is sent without the fence, and one listing serves all who ask", async () => {
