@@ -1,8 +1,8 @@
 /**
  * What the vendor's "there is no such deployment" is worth. A key of another account gets the same answer about every rental, and each would look
  * as if it had ended while it goes on costing. So an account's word that a rental is gone counts only where the account has shown that rentals of
- * ours are its own: it has shown this very one, or one that was recorded with the same credentials, and not everything that is known is missing at
- * once. What does not count is held: nothing is begun, nothing is said to have ended, and somebody is told. One per account.
+ * ours are its own: it has shown this very one, or one that was recorded with the same credentials, and it still shows another one: not everything that
+ * is known is missing at once. What does not count is held: nothing is begun, nothing is said to have ended, and somebody is told. One per account.
  */
 
 /** A vendor's "no" counts after so many of them. */
@@ -104,9 +104,12 @@ export class Witness {
       entry.asked = true;
       return { gone: "Wait" };
     }
-    return [...this.#absent].some(([id, other]) => id !== externalId && other.counts)
-      ? held("nor any other that is known, so they may go on costing; is the key in the Secret of the same account?")
-      : this.#gone(externalId);
+    // An API that has moved, or has lost its records, answers the same of everything.
+    return held(
+      [...this.#absent].some(([id, other]) => id !== externalId && other.counts)
+        ? "nor any other that is known, so they may go on costing; is the key in the Secret of the same account?"
+        : "and there is no other that it still shows, so that its word cannot be trusted and the rental may go on costing; is spec.hiveon.url right?",
+    );
   }
 
   #gone(externalId: string): Verdict {

@@ -143,11 +143,14 @@ describe("rentals that the vendor no longer shows", () => {
     expect(claims.map((claim) => of(session, claim).container?.state)).toEqual(["Running", "Stopped"]);
   });
 
-  test("one alone has ended, and so has one of which a person says so", async () => {
+  test("one alone is held, has ended while another is shown, and so has one of which a person says so", async () => {
     const { session } = start();
     const alone = await rent(session, "a");
     vendor.platform.lose(alone.recorded?.externalId ?? "");
+    await until(() => of(session, alone).obstacle?.includes("confirm-ended") === true, "the doubt about the only one");
+    const witness = await rent(session, "w");
     await until(() => of(session, alone).container?.state === "Stopped", "the end");
+    session.forget?.(witness);
     const [b, c] = [await rent(session, "b"), await rent(session, "c")];
     for (const { recorded } of [b, c]) vendor.platform.lose(recorded?.externalId ?? "");
     await until(() => of(session, b).obstacle !== undefined, "the doubt");
@@ -218,6 +221,7 @@ test("an object that is gone is not looked up any more", async () => {
 test("what a look finds of an object that has gone meanwhile says nothing about others", async () => {
   const { session } = start();
   const [gone, there] = [await rent(session, "gone"), await rent(session, "there")];
+  await rent(session, "witness");
   // Looks at it are under way while it goes.
   for (let i = 0; i < 20; i++) {
     session.snapshot(gone);

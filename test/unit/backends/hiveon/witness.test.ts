@@ -35,11 +35,23 @@ describe("the vendor's word that a rental does not exist", () => {
     shown("a");
     expect(absent("a").gone).toBe("Wait");
     pass(SETTLE_MS);
+    shown("b");
     expect([absent("a").gone, absent("a").gone]).toEqual(["Wait", "Yes"]);
   });
 
-  test("counts of one that was recorded with these credentials, also if this process never saw it", () => {
-    expect(bench().insist("a").gone).toBe("Yes");
+  test("counts of one that was recorded with these credentials, also if this process never saw it, while another is shown", () => {
+    const { insist, shown, absent, pass } = bench();
+    expect(insist("a").gone).toBe("Held");
+    pass(1);
+    shown("b");
+    expect(absent("a").gone).toBe("Yes");
+  });
+
+  test("does not count of the only one that is known: an API that has moved says so of everything", () => {
+    const { insist, shown, absent } = bench();
+    shown("a");
+    expect(insist("a")).toMatchObject({ gone: "Held", why: expect.stringContaining("spec.hiveon.url") as string });
+    expect(absent("a", { isExpected: true }).gone).toBe("Yes");
   });
 
   test("does not count of one that was recorded with others, until one of theirs is shown", () => {
@@ -67,10 +79,13 @@ describe("the vendor's word that a rental does not exist", () => {
   });
 
   test("does not count of one that was accepted and never shown", () => {
-    const { insist, shown } = bench();
-    expect(insist("a", { hasRun: false }).gone).toBe("Held");
+    const { insist, shown, absent, pass } = bench();
     shown("b");
-    expect(insist("b", { hasRun: false }).gone).toBe("Yes");
+    expect(insist("a", { hasRun: false }).gone).toBe("Held");
+    insist("b", { hasRun: false });
+    pass(1);
+    shown("c");
+    expect(["a", "b"].map((id) => absent(id, { hasRun: false }).gone)).toEqual(["Held", "Yes"]);
   });
 
   test("counts only if another one is still shown after it, and all others are asked for first", () => {
@@ -100,7 +115,7 @@ describe("the vendor's word that a rental does not exist", () => {
     shown("b");
     expect(insist("a").gone).toBe("Wait");
     expect(insist("b", { isExpected: true, under: "former" }).gone).toBe("Yes");
-    expect(absent("a").gone).toBe("Yes");
+    expect(absent("a")).toMatchObject({ why: expect.stringContaining("no other that it still shows") as string });
   });
 
   test("is forgotten with the rental", () => {
