@@ -14,6 +14,7 @@ import { TargetError } from "../errors.ts";
 import { HttpAccount, targetKeyOf } from "../http/account.ts";
 import { restMs } from "./answers.ts";
 import { MittwaldClient } from "./client.ts";
+import { TagLooks } from "./images.ts";
 import { Project } from "./project.ts";
 import { MittwaldRegistries } from "./registries.ts";
 import { MittwaldSession } from "./session.ts";
@@ -32,6 +33,7 @@ export class MittwaldAccount implements Account {
   readonly registries: MittwaldRegistries;
   readonly #client: MittwaldClient;
   readonly stacks: MittwaldStacks;
+  readonly #tags: TagLooks;
   readonly #projects = new Map<string, Project>();
 
   /** @param settleMs default of Backend.settleMs. */
@@ -66,6 +68,8 @@ export class MittwaldAccount implements Account {
       secrets: [token],
       malformed: (kind) => deps.metrics.malformed("mittwald", kind),
     });
+    const client = this.#client;
+    this.#tags = new TagLooks(clock, (image, projectId) => client.imageConfig(image, projectId));
     this.registries = new MittwaldRegistries(this.#client, clock);
     this.stacks = new MittwaldStacks(this.#client, clock, (projectId) => this.#projects.get(projectId)?.latest);
   }
@@ -96,6 +100,7 @@ export class MittwaldAccount implements Account {
           ...sessionDeps,
           client: this.#client,
           project,
+          tags: this.#tags,
           firstOf: (id) => this.#firstOf(id),
           closed: (session) => {
             if (!project.leave(session) && this.#projects.get(projectId) === project) this.#projects.delete(projectId);

@@ -2,7 +2,7 @@
 import type { BackendClock, Claim, DeviceSnapshot, Marker, ObservedContainer, ObservedVolume } from "../contract.ts";
 import { oneLine } from "../http/text.ts";
 import type { Expected } from "./look.ts";
-import { TagWatch, type ImageVerdict } from "./images.ts";
+import { TagWatch, type TagLook } from "./images.ts";
 import { readMarker } from "./marker.ts";
 import { canonicalImage, isPinned, mountSource } from "./normalise.ts";
 import { History, isTransitional, stateOf } from "./states.ts";
@@ -82,6 +82,7 @@ export class Inventory {
     }
     for (const service of gone.values()) changed.push({ externalId: service.id, marker: this.#markOf(service) });
     this.#stack = stack;
+    this.#compareTags();
     this.#forget(new Set(stack.services.map(({ id }) => id)));
     return changed;
   }
@@ -190,8 +191,8 @@ export class Inventory {
     this.#tags.pulled(serviceId, latest, deployed);
   }
 
-  /** @returns whether a tag means something new. */
-  noteImage(image: string, verdict: ImageVerdict): boolean {
+  /** Takes what a look at a tag gave. @returns whether it means something new. */
+  noteImage(image: string, { verdict, nextAt }: TagLook): boolean {
     const key = canonicalImage(image);
     if (verdict?.known === true) {
       this.#images.delete(key);
@@ -199,7 +200,15 @@ export class Inventory {
       const [oldest] = this.#images.keys();
       if (this.#images.size > MOST_IMAGES && oldest !== undefined) this.#images.delete(oldest);
     }
-    return this.#tags.note(key, verdict);
+    const isNews = this.#tags.note(key, verdict, nextAt);
+    this.#compareTags();
+    return isNews;
+  }
+
+  #compareTags(): void {
+    for (const { id, status, requiresRecreate, pendingState, deployedState } of this.#stack?.services ?? [])
+      if (status === "running" && !requiresRecreate && pendingState.image === deployedState?.image)
+        this.#tags.see(canonicalImage(pendingState.image), id, deployedState.imageDigest);
   }
 
   /** Tags that are to be looked up now. */
@@ -237,6 +246,7 @@ export class Inventory {
 
   #forget(ids: ReadonlySet<string>): void {
     this.#history.keep(ids);
+    this.#tags.keep(ids);
     for (const known of [this.#marks, this.#filled, this.#rolled])
       for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
     for (const [key, { recordedId, operation }] of this.#claims)
@@ -247,9 +257,9 @@ export class Inventory {
     const { id, serviceName, pendingState, deployedState } = service;
     const marker = this.#markOf(service);
     const isMarkLost = marker !== undefined && readMarker(service.description, serviceName) === undefined;
-    const latestDigest = this.latestDigest(service);
     const defaults = this.#defaultsOf(service);
     const imageDigest = deployedState?.imageDigest;
+    const latestDigest = this.#tags.news(canonicalImage(pendingState.image), id, imageDigest);
     const rolled = this.#rolled.get(id);
     const sinceMs = this.#history.of(id)?.sinceMs ?? this.#clock.now();
     const isOutrun =

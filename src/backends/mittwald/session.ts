@@ -22,7 +22,7 @@ import type { MittwaldClient, StackRef } from "./client.ts";
 import { runUpdate } from "./change.ts";
 import { runCreate, runRemove, runStart, runStop } from "./flight.ts";
 import type { Expected, FlightHost } from "./look.ts";
-import { judgeImage } from "./images.ts";
+import type { TagLooks } from "./images.ts";
 import { Inventory } from "./inventory.ts";
 import { readLog } from "./logs.ts";
 import type { Project, ProjectMember } from "./project.ts";
@@ -39,6 +39,7 @@ export interface SessionOptions extends HttpSessionTimes {
 export interface SessionDeps extends HttpSessionDeps {
   readonly client: MittwaldClient;
   readonly project: Project;
+  readonly tags: TagLooks;
   /** The session that was first to have this stack. */
   readonly firstOf: (stackId: string) => MittwaldSession | undefined;
   readonly closed: (session: MittwaldSession) => void;
@@ -285,7 +286,7 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
   }
 
   #flightHost(ref: StackRef): FlightHost {
-    const { clock, client } = this.#deps;
+    const { clock, client, tags } = this.#deps;
     const { settleMs, commandTimeoutMs } = this.options;
     const { signal } = this.#closing;
     const inventory = this.#inventory;
@@ -309,7 +310,7 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
       noteRolled: (service) => inventory.noteRolled(service),
       noteUnmoved: (serviceId) => inventory.noteUnmoved(serviceId),
       noteDeclared: (serviceId) => inventory.noteDeclared(serviceId),
-      noteImage: (image, verdict) => void inventory.noteImage(image, verdict),
+      noteImage: (image, verdict) => void inventory.noteImage(image, tags.note(image, ref.projectId, verdict)),
       notePulled: (serviceId, latest, deployed) => this.#notePulled(serviceId, latest, deployed),
       noteDefaults: (service, fields) => inventory.noteDefaults(service, fields),
       latestDigest: (service) => inventory.latestDigest(service),
@@ -378,9 +379,9 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
     if (this.#isLookingUp) return;
     this.#isLookingUp = true;
     for (const image of this.#inventory.dueImages) {
-      const verdict = judgeImage(await this.#deps.client.imageConfig(image, stack.projectId), image);
+      const look = await this.#deps.tags.look(image, stack.projectId);
       if (this.#closing.signal.aborted) return;
-      if (this.#inventory.noteImage(image, verdict)) this.#emit({ type: "Synced" });
+      if (this.#inventory.noteImage(image, look)) this.#emit({ type: "Synced" });
     }
     this.#isLookingUp = false;
   }

@@ -417,28 +417,51 @@ describe("actions that interrupt a service are done once", () => {
     expect(writes(world.vendor).at(-1)).toBe("pull-image-for-service");
   });
 
-  test("a tag whose digest is of another kind than the service's is pulled once, and not again", async () => {
+  test("a tag whose digest is of another kind than the service's is not pulled for that, by no process", async () => {
     world.vendor.quirks.otherDigest = true;
     const wanted = desired(IMAGE, { imagePullPolicy: "Always" });
     const id = await succeed(ours, create(IMAGE, { imagePullPolicy: "Always" }));
     await running(id);
-    ours.session.snapshot({
-      owner: MARKER.owner,
-      namespace: "default",
-      name: "web",
-      containerName: "web",
-      recordedId: id,
-      watchedImage: IMAGE,
-    });
-    const due = () => {
-      const seen = container(ours, id);
-      return seen === undefined ? [] : ours.backend.planner.diff(wanted, seen, []).map(({ path }) => path);
+    const claim = { owner: MARKER.owner, namespace: "default", name: "web", containerName: "web", recordedId: id };
+    const due = (process: ConformanceProcess) => {
+      const seen = process.session.snapshot({ ...claim, watchedImage: IMAGE }).containers[0];
+      return seen === undefined ? [] : process.backend.planner.diff(wanted, seen, []).map(({ path }) => path);
     };
-    await until(() => due().includes("imagePullPolicy"), "the look at the tag");
-    await succeed(ours, update(wanted, id));
-    await running(id);
-    expect(due()).toEqual([]);
-    expect(world.vendor.platform.effects.counts({ serviceId: id })).toMatchObject({ pulled: 1 });
+    const looks = () =>
+      world.vendor.requests().filter(({ operation }) => operation === "get-container-image-config").length;
+    expect(due(ours)).toEqual([]);
+    await ours.kill();
+    const before = looks();
+    const next = world.start();
+    await synced(next);
+    expect(due(next)).toEqual([]);
+    await until(() => looks() > before, "the look at the tag");
+    const { syncCount } = next.session.snapshot();
+    await until(() => next.session.snapshot().syncCount >= syncCount + 2, "two lists after it");
+    expect(due(next)).toEqual([]);
+    expect(world.vendor.platform.effects.counts({ serviceId: id })).toMatchObject({ pulled: 0 });
+  });
+
+  test("a tag is looked up once for all stacks of a project", async () => {
+    const [project] = world.vendor.platform.projects();
+    if (project === undefined) throw new Error("no project");
+    for (let number = 0; number < 5; number += 1) {
+      const made = world.vendor.platform.createStack(project, `stack ${number}`);
+      world.vendor.human.create(made.id, "web", { image: IMAGE });
+      const session = ours.account.openDevice({
+        backendRef: { name: "mittwald" },
+        mittwald: { projectId: world.projectId, stackId: made.id },
+      });
+      const seen = () => session.snapshot().containers[0];
+      await until(() => seen() !== undefined, "the service");
+      const recordedId = seen()?.externalId ?? "";
+      const name = `web-${number}`;
+      const claim = { owner: MARKER.owner, namespace: "default", name, containerName: "web", recordedId };
+      const latest = () => session.snapshot({ ...claim, watchedImage: IMAGE }).containers[0]?.config;
+      await until(() => JSON.stringify(latest()).includes('"latestDigest"'), "the tag's digest");
+    }
+    const looks = world.vendor.requests().filter(({ operation }) => operation === "get-container-image-config");
+    expect(looks).toHaveLength(1);
   });
 });
 
