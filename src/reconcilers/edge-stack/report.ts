@@ -20,7 +20,8 @@ export async function reportStack(
   for (const change of conditionTransitions(before?.conditions, after.conditions ?? [])) {
     if (change.type === "Ready" && change.to === "True")
       env.events.record(stack, "Normal", change.reason, `Ready: ${change.message}`);
-    if (change.type === "Ready" && change.from === "True")
+    // What is being deleted is not expected to be Ready.
+    if (change.type === "Ready" && change.from === "True" && stack.metadata.deletionTimestamp === undefined)
       env.events.record(stack, "Warning", change.reason, change.message);
     if (change.type === "Stalled" && change.to === "True")
       env.events.record(stack, "Warning", change.reason, change.message);

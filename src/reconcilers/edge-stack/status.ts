@@ -164,7 +164,7 @@ function conditionsOf(judged: readonly Judged[], standing: StackStanding): Condi
     waiting?.acceptedReason === undefined
       ? { type: "Accepted", status: "True", reason: "Accepted", message: "the spec and what it refers to can be used" }
       : { type: "Accepted", status: "False", reason: waiting.acceptedReason, message: waiting.message },
-    readyOf(judged, waiting),
+    readyOf(judged, waiting, deletion),
   );
   const about = <T extends { message: string }>(each: Judged, said: T) => ({
     ...said,
@@ -186,7 +186,13 @@ function conditionsOf(judged: readonly Judged[], standing: StackStanding): Condi
   return conditions;
 }
 
-function readyOf(judged: readonly Judged[], waiting: StackStanding["waiting"]): ConditionInput {
+function readyOf(
+  judged: readonly Judged[],
+  waiting: StackStanding["waiting"],
+  deletion: StackStanding["deletion"],
+): ConditionInput {
+  // Also once no container is left, while volumes and the stack at the vendor go.
+  if (deletion !== undefined) return { type: "Ready", status: "False", reason: "ChildrenNotReady", message: deletion };
   const failing = judged.filter(({ child, wanted }) => !wanted || child.ready !== "True");
   if (waiting !== undefined)
     return { type: "Ready", status: "False", reason: "ChildrenNotReady", message: waiting.message };

@@ -117,6 +117,17 @@ describe("a stack", () => {
     expect(told(statusWith(undefined, { problems, deletion: "waits" }))[3]).toBe("True Removing");
   });
 
+  test("deleted it is not Ready, whatever its containers still are, and once none is left", () => {
+    const leaving = statusWith(childOf(stack, "b", { status: READY }), { deletion: "volumes are being removed" });
+    const bare = computeStackStatus(stack, { views: [], deletion: "volumes are being removed" }, NOW);
+    for (const status of [leaving, bare])
+      expect(findCondition(status.conditions, "Ready")).toMatchObject({
+        status: "False",
+        reason: "ChildrenNotReady",
+        message: "volumes are being removed",
+      });
+  });
+
   test("says the same twice: nothing moves by itself", () => {
     const first = statusWith(childOf(stack, "b", { status: READY }));
     const { views } = planChildren(
