@@ -151,6 +151,11 @@ export interface DeviceSnapshot {
   synced: boolean;
   /** Grows with every full inventory. */
   syncCount: number;
+  /**
+   * The container that the claim records is not in `containers`, and that proves nothing yet: this session has never seen it, and what a
+   * former process has made may still come to light, until the settle time is over. A Synced event follows.
+   */
+  isAbsenceOpen?: boolean;
   /** While not synced: why waiting alone will hardly help, and what somebody has to do; for people. */
   obstacle?: string;
   containers: readonly ObservedContainer[];

@@ -67,6 +67,12 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
   #isAsked = false;
   #failedLooks = 0;
   #isLookingUp = false;
+  /** Lists that were asked for after the settle time show all that a former process has made. */
+  #isSettled = false;
+  #isSettling = false;
+  #listsAfterSettling = 0;
+  /** Services that were seen before that. */
+  readonly #seenEarly = new Set<string>();
 
   constructor(options: SessionOptions, deps: SessionDeps) {
     this.targetKey = options.targetKey;
@@ -96,6 +102,7 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
       ...(message !== undefined && { message }),
       synced: standing.open && this.#isSynced && this.#connection === "Connected",
       syncCount: this.#syncCount,
+      ...(of?.recordedId !== undefined && this.#isAbsenceOpen(of.recordedId) && { isAbsenceOpen: true }),
       ...(this.#obstacle !== undefined && { obstacle: this.#obstacle }),
       containers: this.#inventory.containers,
       volumes: this.#inventory.volumes,
@@ -215,6 +222,9 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
         `this stack is the one of another EdgeDevice, which names the project ${first.options.projectId}: delete one of the two`,
       );
     this.#takeStack(stack);
+    // They follow each other: the second one was asked for after the first had come.
+    if (this.#deps.clock.monotonic() - this.#openedAt >= this.options.settleMs && ++this.#listsAfterSettling > 1)
+      this.#setSettled();
     const hasOthers = this.#inventory.takeOthers(stacks, (id) => this.#deps.firstOf(id) !== undefined);
     const isNews = !this.#isSynced || this.#isAsked || this.#obstacle !== undefined || hasOthers;
     this.#obstacle = undefined;
@@ -349,6 +359,7 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
     if (this.#closing.signal.aborted) return;
     const wasExpectant = this.isExpectant;
     const changed = this.#inventory.take(stack);
+    if (!this.#isSettled) for (const { id } of stack.services) this.#seenEarly.add(id);
     this.#syncCount += 1;
     this.#failedLooks = 0;
     this.#lastSeenMs = this.#deps.clock.now();
@@ -401,6 +412,25 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
     while (!signal.aborted && !((await project.look()) && this.#isSynced))
       await pause(clock, Math.max(1, this.options.settleMs / 3), signal);
     return !signal.aborted;
+  }
+
+  /** Right after a start a list may still be older than what was recorded. */
+  #isAbsenceOpen(serviceId: string): boolean {
+    if (this.#isSettled || this.#seenEarly.has(serviceId)) return false;
+    if (!this.#isSettling) void this.#settle();
+    return true;
+  }
+
+  async #settle(): Promise<void> {
+    this.#isSettling = true;
+    if (!(await this.#isOver())) return;
+    this.#setSettled();
+    this.#emit({ type: "Synced" });
+  }
+
+  #setSettled(): void {
+    this.#isSettled = true;
+    this.#seenEarly.clear();
   }
 
   #emit(event: SessionEvent): void {

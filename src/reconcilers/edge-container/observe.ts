@@ -146,6 +146,7 @@ function planInput(
     containers: target.snapshot.containers,
     ...(target.snapshot.volumes !== undefined && { volumes: target.snapshot.volumes }),
     synced: target.snapshot.synced,
+    ...(target.snapshot.isAbsenceOpen === true && { isAbsenceOpen: true }),
     pending,
     claimed: claimedBySiblings(scope, env),
     freshOperationId: env.newId(),

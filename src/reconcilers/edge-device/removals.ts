@@ -47,7 +47,9 @@ export async function workOffRemovals(
     return 0;
   }
   env.slots.leave(target.session.targetKey, target.commandKey);
-  for (const removal of pending) announceRemoval(removal, target, env.options.ownerId);
+  const open = new Set(
+    pending.filter((removal) => announceRemoval(removal, target, env.options.ownerId)).map(({ uid }) => uid),
+  );
   const snapshot = target.session.snapshot();
   if (!snapshot.synced || snapshot.connection === "Offline") return undefined;
   const sent = reviewSent(memory, target.session, snapshot, env.clock.monotonic());
@@ -73,7 +75,7 @@ export async function workOffRemovals(
     if (removal.operationId !== undefined && target.session.settle(removal.operationId) === "Open") continue;
     const action = nextAction(removal, snapshot.containers, target.planner, env.options.ownerId);
     if (action === undefined) {
-      done.add(removal.uid);
+      if (!open.has(removal.uid)) done.add(removal.uid);
       continue;
     }
     if (done.size === 0) return send(object, action, target, memory, env, log);
@@ -88,12 +90,16 @@ export async function workOffRemovals(
   return undefined;
 }
 
-/** Where an account may have no list, a container whose object is gone is known by nothing but this record. */
-function announceRemoval(removal: PendingRemoval, { planner, session }: RemovalTarget, owner: string): void {
-  if (planner.claims !== true) return;
+/**
+ * Where an account may have no list, a container whose object is gone is known by nothing but this record.
+ *
+ * @returns whether it may still be there although it is not shown (DeviceSnapshot.isAbsenceOpen).
+ */
+function announceRemoval(removal: PendingRemoval, { planner, session }: RemovalTarget, owner: string): boolean {
+  if (planner.claims !== true) return false;
   const { namespace, name, externalId, operationId } = removal;
   const containerName = planner.containerName?.({ owner, namespace, name }) ?? name;
-  session.snapshot({
+  const snapshot = session.snapshot({
     owner,
     namespace,
     name,
@@ -101,6 +107,7 @@ function announceRemoval(removal: PendingRemoval, { planner, session }: RemovalT
     ...(externalId !== undefined && { recordedId: externalId }),
     ...(operationId !== undefined && { operation: { id: operationId, attempt: 1 } }),
   });
+  return snapshot.isAbsenceOpen === true;
 }
 
 /** Removals whose object exists again on the same device and is not being deleted. */

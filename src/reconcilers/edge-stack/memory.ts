@@ -10,6 +10,8 @@ export interface StackMemory {
   doubles?: ReadonlySet<string>;
   /** Names of services of other installations in its stack at the vendor that were told of. */
   foreign?: ReadonlySet<string>;
+  /** For the deletion the stack at the vendor was listed; if it is no longer, it is gone. */
+  wasSeen?: boolean;
   /** The stack at the vendor was emptied for the deletion. */
   emptied?: boolean;
 }

@@ -57,6 +57,11 @@ export async function clearOwn(
     return openMs > 0 ? wait("whether it was made is being found out", openMs) : { done: true, left: "" };
   }
   const observed = listing.stacks.find((each) => each.id === id);
+  // Right after a start a list may still be older than what was recorded.
+  const isProven = observed !== undefined || memory.wasSeen === true;
+  const unprovenMs = isProven ? 0 : settlesInMs(memory, vendor.settleMs, env);
+  if (unprovenMs > 0) return wait("whether it is gone is being found out", unprovenMs);
+  if (observed !== undefined) memory.wasSeen = true;
   const step = clearStep(stack, id, observed, who, memory.emptied === true);
   if (step.type === "Done") return { done: true, left: step.left };
   const outcome = await take(step, id, vendor);

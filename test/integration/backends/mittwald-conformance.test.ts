@@ -343,6 +343,45 @@ describe("a stale view leads to nothing", () => {
   });
 });
 
+describe("a recorded service that a new process does not find", () => {
+  const claimOf = (id: string): Claim => ({
+    owner: MARKER.owner,
+    namespace: "default",
+    name: "web",
+    containerName: "web",
+    recordedId: id,
+  });
+
+  test("may come to light until the settle time is over", async () => {
+    world.vendor.quirks.listLagMs = 1_000_000_000;
+    const id = await succeed(ours, create());
+    await ours.kill();
+    ours = world.start();
+    await synced(ours);
+    expect(container(ours, id)).toBeUndefined();
+    expect(ours.session.snapshot(claimOf(id))).toMatchObject({ synced: true, isAbsenceOpen: true });
+    world.vendor.quirks.listLagMs = 0;
+    await until(() => container(ours, id) !== undefined, "the service");
+    expect(ours.session.snapshot(claimOf(id))).not.toHaveProperty("isAbsenceOpen");
+    // What was seen, and is not any more, is gone.
+    world.vendor.human.remove(`${world.stackId}/web`);
+    await until(() => container(ours, id) === undefined, "its end");
+    expect(ours.session.snapshot(claimOf(id))).not.toHaveProperty("isAbsenceOpen");
+  });
+
+  test("is gone if a list that was asked for after it does not show it either, and that is told", async () => {
+    const id = await succeed(ours, create());
+    await ours.kill();
+    world.vendor.human.remove(`${world.stackId}/web`);
+    ours = world.start({ observeIntervalMs: 60_000 });
+    await synced(ours);
+    expect(ours.session.snapshot(claimOf(id))).toMatchObject({ synced: true, isAbsenceOpen: true });
+    const told = ours.events.length;
+    await until(() => ours.events.slice(told).some(({ type }) => type === "Synced"), "the event");
+    expect(ours.session.snapshot(claimOf(id))).not.toHaveProperty("isAbsenceOpen");
+  });
+});
+
 describe("actions that interrupt a service are done once", () => {
   const faults = [
     ["nothing goes wrong", undefined],

@@ -400,6 +400,24 @@ describe("a mark that is edited out while the operator is away", () => {
   });
 });
 
+test("a deletion does not end with a list that is older than what was recorded", async () => {
+  vendor.simulator.quirks.listLagMs = 1_000_000_000;
+  const first = world.operator();
+  await apply("web");
+  await world.until(async () => (await world.getContainer("web"))?.status?.external !== undefined, "the record");
+  first.kill("SIGKILL");
+  await first.exit;
+  await world.delete("edgecontainers", "web");
+  const lists = () => vendor.simulator.requests().filter(({ operation }) => operation === "list-stacks").length;
+  const before = lists();
+  world.operator("--settle-time=15s");
+  await world.until(() => lists() - before >= 5, "lists without the service");
+  expect(await world.getContainer("web")).toBeDefined();
+  vendor.simulator.quirks.listLagMs = 0;
+  await world.gone("edgecontainers", "web");
+  expect(stack().containers.size).toBe(0);
+});
+
 test("a cluster that was lost finds its services again and makes no second one", async () => {
   const first = world.operator();
   await apply("web");

@@ -151,6 +151,10 @@ export function planRemoval(input: PlanInput, policy: "Remove" | "Stop"): Plan {
     const next = settleCreate(input, operation);
     if (next?.type === "Wait") return { ...answer(next), ...kept };
   }
+  if (primary === undefined && input.isAbsenceOpen === true) {
+    const message = "waiting for a view of the device that proves that the container is gone";
+    return { ...answer({ type: "Wait", reason: "Observing", message }), ...kept };
+  }
   for (const container of primary === undefined ? [] : [primary, ...duplicates]) {
     const action =
       policy === "Remove"

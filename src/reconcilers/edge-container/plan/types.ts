@@ -115,6 +115,8 @@ export interface PlanInput {
   /** Named volumes on the device, where the vendor lists them. */
   volumes?: readonly ObservedVolume[];
   synced: boolean;
+  /** DeviceSnapshot.isAbsenceOpen. */
+  isAbsenceOpen?: boolean;
   pending: readonly PendingClaim[];
   /** Ids that other objects on the device have recorded as theirs: not up for adoption. */
   claimed: ReadonlySet<string>;
