@@ -106,12 +106,15 @@ export type ClearStep =
   | { readonly type: "Empty"; readonly marker: StackMarker }
   | { readonly type: "RemoveVolume"; readonly marker: StackMarker; readonly id: string }
   | { readonly type: "RemoveStack"; readonly marker: StackMarker }
+  /** Whether it is gone is to be found out. */
+  | { readonly type: "Look" }
   /** It stays; `left` says what of it, for people. Empty: nothing is left. */
   | { readonly type: "Done"; readonly left: string };
 
 /**
  * @param observed undefined: the vendor shows no such stack.
  * @param isEmptied a PUT has left nothing in it but volumes.
+ * @param isProven that it is not shown means that it is gone; right after a start a list may be older than what was recorded.
  */
 export function clearStep(
   stack: EdgeStack,
@@ -119,10 +122,11 @@ export function clearStep(
   observed: ObservedStack | undefined,
   who: Who,
   isEmptied: boolean,
+  isProven: boolean,
 ): ClearStep {
   const { policy = STACK_DEFAULTS.deletion.policy, deleteVolumes = STACK_DEFAULTS.deletion.deleteVolumes } =
     stack.spec.deletion ?? {};
-  if (observed === undefined) return { type: "Done", left: "" };
+  if (observed === undefined) return isProven ? { type: "Done", left: "" } : { type: "Look" };
   const volumes = observed.volumes.map(({ name }) => name);
   const kept = `stack ${stackId} stays at the vendor${volumes.length === 0 ? "" : `, with the data of volumes ${volumes.join(", ")}`}`;
   if (policy !== "Remove") return { type: "Done", left: `${kept}: deletion.policy is ${policy}` };

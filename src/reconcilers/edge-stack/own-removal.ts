@@ -57,13 +57,11 @@ export async function clearOwn(
     return openMs > 0 ? wait("whether it was made is being found out", openMs) : { done: true, left: "" };
   }
   const observed = listing.stacks.find((each) => each.id === id);
-  // Right after a start a list may still be older than what was recorded.
-  const isProven = observed !== undefined || memory.wasSeen === true;
-  const unprovenMs = isProven ? 0 : settlesInMs(memory, vendor.settleMs, env);
-  if (unprovenMs > 0) return wait("whether it is gone is being found out", unprovenMs);
   if (observed !== undefined) memory.wasSeen = true;
-  const step = clearStep(stack, id, observed, who, memory.emptied === true);
+  const unprovenMs = memory.wasSeen === true ? 0 : settlesInMs(memory, vendor.settleMs, env);
+  const step = clearStep(stack, id, observed, who, memory.emptied === true, unprovenMs <= 0);
   if (step.type === "Done") return { done: true, left: step.left };
+  if (step.type === "Look") return wait("whether it is gone is being found out", unprovenMs);
   const outcome = await take(step, id, vendor);
   log.info({ stack: id, step: step.type, result: outcome.result }, "removing the stack at the vendor");
   if (step.type === "Empty" && outcome.result === "Succeeded") memory.emptied = true;
@@ -72,7 +70,7 @@ export async function clearOwn(
 }
 
 function take(
-  step: Exclude<ClearStep, { type: "Done" }>,
+  step: Exclude<ClearStep, { type: "Done" | "Look" }>,
   id: string,
   { keeper, projectId }: Vendor,
 ): Promise<StackOutcome> {

@@ -136,7 +136,14 @@ describe("a removal", () => {
       { type: "Done" },
     ],
   ])("%s", (_, spec, seen, isEmptied, expected) => {
-    expect(clearStep(stackOf([container("a")], spec), "a", seen, WHO, isEmptied)).toMatchObject(expected);
+    expect(clearStep(stackOf([container("a")], spec), "a", seen, WHO, isEmptied, true)).toMatchObject(expected);
+  });
+
+  test("looks again before it believes right after a start that the stack is gone", () => {
+    const stack = stackOf([container("a")], {});
+    expect(clearStep(stack, "a", undefined, WHO, false, false)).toEqual({ type: "Look" });
+    expect(clearStep(stack, "a", undefined, WHO, false, true)).toEqual({ type: "Done", left: "" });
+    expect(clearStep(stack, "a", observed("a"), WHO, false, false)).toMatchObject({ type: "Done" });
   });
 });
 
