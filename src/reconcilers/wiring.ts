@@ -140,9 +140,9 @@ export class Wiring {
       mapTo: (backend) => registries.byIndex(BY_BACKEND, keyString(keyOf(backend))).map(keyOf),
       reason: "backend changed",
     });
-    // A device brings a project with it, or takes it away.
+    // A device brings a project with it, or takes it away, also by being refused.
     enqueueFrom(devices, controllers.registry, {
-      predicate: comesOrGoes,
+      predicate: concernsDependents,
       mapTo: (device) =>
         registries
           .byIndex(BY_BACKEND, keyString(backendKeyOf(device)))

@@ -7,6 +7,7 @@ import { keyString } from "../../kube/resource.ts";
 import type { ObjectKey } from "../../kube/types.ts";
 import { backendType } from "../accounts.ts";
 import { isAllowed, isNamespaceAllowed } from "../allowed-namespaces.ts";
+import { refusalOf } from "../device-access.ts";
 import type { Environment } from "../environment.ts";
 import { BY_BACKEND } from "../stores.ts";
 
@@ -76,7 +77,8 @@ function standingOf(
       projects: projects.slice(0, MOST_PROJECTS),
     };
   }
-  const note = projects.length === 0 ? `no EdgeDevice in namespace ${own} names a project of it` : undefined;
+  const note =
+    projects.length === 0 ? `no EdgeDevice in namespace ${own} that is not refused names a project of it` : undefined;
   return {
     key,
     backend,
@@ -87,15 +89,20 @@ function standingOf(
 }
 
 /**
- * The projects of the EdgeDevices in the object's own namespace that use the backend and may. Not those of other namespaces: a namespace is a
- * tenant, and a login in a project serves every container there.
+ * The projects of the EdgeDevices in the object's own namespace that use the backend, may, and are not refused: one that names what another's
+ * does gives no way into that project. Not those of other namespaces: a namespace is a tenant, and a login in a project serves every container
+ * there. By what is declared alone: a login that stands must not go because a session is not open yet.
  */
-function projectsOf(object: EdgeRegistry, backend: EdgeBackend, env: Pick<Environment, "stores">): string[] {
+function projectsOf(
+  object: EdgeRegistry,
+  backend: EdgeBackend,
+  env: Pick<Environment, "stores" | "accounts">,
+): string[] {
   const { namespace = "", name } = backend.metadata;
   const found = env.stores.devices
     .byIndex(BY_BACKEND, keyString({ namespace, name }))
     .filter(({ metadata }) => metadata.namespace === object.metadata.namespace)
-    .filter((device) => isAllowed(backend, device, env.stores).allowed)
+    .filter((device) => isAllowed(backend, device, env.stores).allowed && refusalOf(device, env) === undefined)
     .flatMap(({ spec }) => (spec.mittwald === undefined ? [] : [spec.mittwald.projectId]));
   return [...new Set(found)].sort();
 }

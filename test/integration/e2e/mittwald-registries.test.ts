@@ -135,6 +135,39 @@ describe("a registry of our own", () => {
     expect(conditionOf(idle, "Ready")?.message).toContain("no EdgeDevice");
   });
 
+  test("is not made by way of an EdgeDevice that is refused, until that takes over", async () => {
+    world.operator();
+    await login();
+    await world.create("edgebackends", "second", {
+      mittwald: { url: vendor.proxy.url },
+      credentialsSecretRef: { name: "mittwald" },
+      observeIntervalSeconds: 1,
+    });
+    const made = Date.parse((await world.getDevice("site"))?.metadata.creationTimestamp ?? "");
+    await world.until(() => Date.now() >= made + 1_000, "a second in which the next one is younger");
+    await world.create("edgedevices", "guest", {
+      backendRef: { name: "second" },
+      mittwald: { projectId: vendor.projectId },
+    });
+    const stalled = async () => conditionOf(await world.getDevice("guest"), "Stalled");
+    await world.until(async () => (await stalled())?.reason === "DuplicateTarget", "that it is refused");
+    await world.create("edgeregistries", "acme", {
+      host: HOST,
+      credentialsSecretRef: { name: "login" },
+      backendRefs: [{ name: "second" }],
+    });
+    const backends = async () => (await world.get<EdgeRegistry>("edgeregistries", "acme"))?.status?.backends ?? [];
+    await world.until(
+      async () => (await backends())[0]?.message?.includes("not refused") === true,
+      "the EdgeRegistry to say that nothing is to be done",
+    );
+    expect(asked("create-registry")).toBe(0);
+    await world.delete("edgedevices", "site");
+    await until("acme", "Ready", "True");
+    await world.until(() => row() !== undefined, "the login");
+    expect(asked("create-registry")).toBe(1);
+  });
+
   test("of a project that two EdgeDevices name in its two spellings is one, and stays until the last of them has gone", async () => {
     world.operator();
     await login();
