@@ -240,10 +240,18 @@ export class Wiring {
             reason: event.type.toLowerCase(),
             priority: LOW_PRIORITY,
           });
+        this.#wakeMakers(device, event.type.toLowerCase());
         return;
       default:
         return event satisfies never;
     }
+  }
+
+  /** EdgeStacks whose own stack at the vendor is made only once their EdgeDevice is known to stand for what it names. */
+  #wakeMakers(device: ObjectKey, reason: string): void {
+    if (this.#stores.devices.get(device)?.spec.mittwald === undefined) return;
+    for (const stack of this.#stores.stacks.byIndex(BY_DEVICE, keyString(device)))
+      if (externalOf(stack) === undefined) this.wake.stack(keyOf(stack), reason);
   }
 
   /** It counts its connected devices. */

@@ -23,8 +23,8 @@ import { markerOf, vendorOf, whoOf, type Vendor } from "./vendor.ts";
 
 /** How soon to look again at a vendor that shows an old view, ms. */
 const STALE_RETRY_MS = 1_000;
-/** How soon to look again at an EdgeDevice that is not ready, ms. Costs no request. */
-const ACCESS_RETRY_MS = 1_000;
+/** How soon to look again at an EdgeDevice that is not ready, ms. Costs no request; most often a wake comes before. */
+const ACCESS_RETRY_MS = 5_000;
 /** How old what is tidied by may be, in intervals: so that what is listed for the devices, once per interval, will do. */
 const TIDY_AGE = 1.5;
 
