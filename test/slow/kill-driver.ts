@@ -76,7 +76,8 @@ async function countWrites(
     api: rig.api.proxy.requests(apiWrites(scenario, name)).length,
     vendor: rig.vendor.requests(scenario.vendorWrites).length,
   });
-  return withOperator(rig, async () => {
+  // It ends by itself and so leaves its compiled modules to those that come after it.
+  return withOperator(rig, "SIGTERM", async () => {
     await scenario.before(name);
     const before = count();
     await scenario.change(name);
@@ -99,7 +100,7 @@ async function killAt(
   const { world } = rig;
   const proxy = kind === "api" ? rig.api.proxy : rig.vendor;
   const match = kind === "api" ? apiWrites(scenario, name) : scenario.vendorWrites;
-  const killed = await withOperator(rig, async () => {
+  const killed = await withOperator(rig, "SIGKILL", async () => {
     await scenario.before(name);
     const rule = proxy.on({ match, skip: k, fault: when === "before" ? { do: "hold" } : { do: "swallow" } });
     await scenario.change(name);
@@ -109,7 +110,7 @@ async function killAt(
     return { hit: rule.hits > 0, rule };
   });
   killed.rule.remove();
-  await withOperator(rig, async () => {
+  await withOperator(rig, "SIGKILL", async () => {
     try {
       await judge(rig, scenario, name);
     } catch (error) {
@@ -130,11 +131,11 @@ async function judge({ world }: KillRig, scenario: KillScenario, name: string): 
   scenario.judge(name);
 }
 
-/** An operator of its own, which is killed at the end. */
-async function withOperator<T>({ world }: KillRig, work: () => Promise<T>): Promise<T> {
+/** An operator of its own, which gets the signal at the end. */
+async function withOperator<T>({ world }: KillRig, end: "SIGKILL" | "SIGTERM", work: () => Promise<T>): Promise<T> {
   await using operator = world.operator();
   const result = await work();
-  operator.kill("SIGKILL");
+  operator.kill(end);
   await operator.exit;
   return result;
 }
