@@ -1,6 +1,7 @@
 /** The middle of a pass: what the device shows, what became of the last command, and so what to do next. */
 import type { BackendFailure } from "../../backends/errors.ts";
 import { EVENT_REASONS } from "../event-reasons.ts";
+import type { EdgeContainer } from "../../crds/edge-container.ts";
 import { keyString } from "../../kube/resource.ts";
 import type { Environment } from "../environment.ts";
 import { BY_DEVICE } from "../stores.ts";
@@ -235,8 +236,7 @@ export function historyOf(scope: Scope): RunHistory {
     status?.state?.terminated?.startedAt ??
     status?.lastState?.terminated?.startedAt;
   const ended = status?.state?.terminated ?? status?.lastState?.terminated;
-  const ready = status?.conditions?.find((condition) => condition.type === "Ready");
-  const readyRun = ready?.status === "True" ? status?.state?.running?.startedAt : undefined;
+  const readyRun = wasReady(scope.object) ? status?.state?.running?.startedAt : undefined;
   return {
     ...(status?.external !== undefined && { externalId: status.external.id }),
     restartCount: status?.restartCount ?? 0,
@@ -250,4 +250,16 @@ export function historyOf(scope: Scope): RunHistory {
     crashCount: status?.backoff?.kind === "Crash" ? status.backoff.count : 0,
     ...(readyRun !== undefined && { readyRun }),
   };
+}
+
+/**
+ * Whether the last run that status tells of was Ready. Out of sight, behind a device or a backend that is away, it is Unknown and not being changed:
+ * the same run that comes into sight again has nothing to prove.
+ */
+function wasReady({ status, metadata }: EdgeContainer): boolean {
+  const of = (type: string) => status?.conditions?.find((condition) => condition.type === type);
+  const ready = of("Ready");
+  if (ready?.status !== "Unknown") return ready?.status === "True";
+  const isFailing = status?.backoff !== undefined || of("Stalled") !== undefined;
+  return !isFailing && of("Reconciling") === undefined && ready.observedGeneration === metadata.generation;
 }

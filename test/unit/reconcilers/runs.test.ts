@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ObservedContainer, Run } from "../../../src/backends/contract.ts";
+import { historyOf } from "../../../src/reconcilers/edge-container/observe.ts";
 import { accountRuns, type RunHistory } from "../../../src/reconcilers/edge-container/runs.ts";
+import type { Scope } from "../../../src/reconcilers/edge-container/scope.ts";
 
 const T0 = Date.parse("2026-01-01T00:00:00Z");
 const at = (seconds: number) => new Date(T0 + seconds * 1000).toISOString();
@@ -59,6 +61,25 @@ describe("a first run", () => {
     const observed = container("Running", [run(0)], 500);
     const history = { ...FRESH, lastStartedAt: at(0), readyRun: at(0) };
     expect(accountRuns(history, observed, POLICY, T0 + 500_000)).toMatchObject({ settled: true });
+  });
+});
+
+describe("the run that status tells of was Ready", () => {
+  const history = (conditions: object[], rest: object = {}) => {
+    const status = { state: { running: { startedAt: at(0) } }, conditions, ...rest };
+    return historyOf({ object: { metadata: { generation: 2 }, status } } as unknown as Scope).readyRun;
+  };
+  const ready = (status: string, observedGeneration = 2) => ({ type: "Ready", status, observedGeneration });
+
+  test.each<[string, object[], object, boolean]>([
+    ["if it says so", [ready("True")], {}, true],
+    ["if it is out of sight since", [ready("Unknown")], {}, true],
+    ["not if it says that it is not", [ready("False")], {}, false],
+    ["not if it is out of sight in the middle of a change", [ready("Unknown"), { type: "Reconciling" }], {}, false],
+    ["not if it is out of sight with an older spec", [ready("Unknown", 1)], {}, false],
+    ["not if it is out of sight in a crash loop", [ready("Unknown")], { backoff: { kind: "Crash", count: 3 } }, false],
+  ])("%s", (_case, conditions, rest, was) => {
+    expect(history(conditions, rest)).toBe(was ? at(0) : undefined);
   });
 });
 
