@@ -63,8 +63,8 @@ test.each(Object.keys(PLURALS) as Kind[])(
       }),
       { numRuns: RUNS },
     );
-    // Else the property would say little.
-    expect(count.accepted).toBeGreaterThan(RUNS / 10);
-    expect(count.refused).toBeGreaterThan(RUNS / 10);
+    // Else the property would say little; a rule of fewer fields is hit less often.
+    expect(count.accepted).toBeGreaterThan(RUNS / 20);
+    expect(count.refused).toBeGreaterThan(RUNS / 20);
   },
 );
