@@ -117,6 +117,8 @@ export interface ObservedContainer {
   restartCount?: number;
   /** Clock.now() when the present state (with this startedAt) was first seen by this process. */
   stateSinceMs: number;
+  /** Clock.now() of the look that it was seen in, where the vendor is asked from time to time. Absent: the vendor tells of each change at once. */
+  seenMs?: number;
   hostPorts: readonly HostPort[];
   /** Why it does not run although the device means to: the device's own word (a kubelet's reason where it has one) and sentence. */
   waiting?: { readonly reason: string; readonly message: string };

@@ -25,6 +25,8 @@ export class Inventory {
   readonly #since = new Map<string, Since>();
   /** A list has come. */
   #hasList = false;
+  /** Clock.now() of the last list. */
+  #listedMs = 0;
   /** The account cannot list: only answers to our own commands are known. */
   isBlind = false;
 
@@ -59,9 +61,10 @@ export class Inventory {
   }
 
   /** Takes over a list. @returns what has changed since the last one. */
-  take(items: readonly Listed[]): { name: string; marker: Marker | undefined }[] {
+  take(items: readonly Listed[], nowMs: number): { name: string; marker: Marker | undefined }[] {
     const before = this.#listed;
     this.#hasList = true;
+    this.#listedMs = nowMs;
     this.#listed = new Map(items.map((item) => [item.name, item]));
     for (const { name } of items) this.#awaited.delete(name);
     const changed: { name: string; marker: Marker | undefined }[] = [];
@@ -116,6 +119,7 @@ export class Inventory {
       ...(item.createdAt !== undefined && { createdAt: item.createdAt }),
       runs: [],
       stateSinceMs: 0,
+      seenMs: this.#listedMs,
       hostPorts: (config.ports ?? []).map(({ host }) => ({
         hostIP: "0.0.0.0",
         hostPort: host,

@@ -286,7 +286,7 @@ export class AlponSession implements DeviceSession {
     const wasBlind = this.#inventory.isBlind;
     this.#refusedLists = 0;
     this.#inventory.isBlind = false;
-    for (const { name, marker } of this.#inventory.take(items))
+    for (const { name, marker } of this.#inventory.take(items, this.#deps.clock.now()))
       this.#emit({ type: "Container", externalId: name, ...(marker !== undefined && { marker }) });
     return this.#noteSynced(wasBlind);
   }

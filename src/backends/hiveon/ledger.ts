@@ -15,6 +15,8 @@ export interface Rental {
   status: DeploymentStatus;
   /** Clock.now() since when its state is what it is, as far as this process saw. */
   sinceMs: number;
+  /** Clock.now() of the vendor's last word about it. */
+  seenMs: number;
   /** RFC 3339 of when it was first seen to run. */
   startedAt?: string;
 }
@@ -52,9 +54,16 @@ export class Ledger {
     const known = this.rentals.get(attempt);
     const { recorded } = this.claim;
     const same = known?.status.state === status.state && known.status.deploymentId === status.deploymentId;
-    const rental: Rental = known ?? { attempt, externalId: this.externalId(attempt), status, sinceMs: nowMs };
+    const rental: Rental = known ?? {
+      attempt,
+      externalId: this.externalId(attempt),
+      status,
+      sinceMs: nowMs,
+      seenMs: nowMs,
+    };
     if (!same) rental.sinceMs = nowMs;
     rental.status = status;
+    rental.seenMs = nowMs;
     if (status.state === "Running" && rental.startedAt === undefined) {
       const before = recorded?.attempt === attempt ? recorded.startedAt : undefined;
       rental.startedAt = before ?? new Date(nowMs).toISOString();
@@ -120,6 +129,7 @@ export class Ledger {
       attempt,
       runs: [],
       stateSinceMs: rental.sinceMs,
+      seenMs: rental.seenMs,
       hostPorts: [],
       config,
     };

@@ -104,7 +104,7 @@ export class MittwaldSession implements DeviceSession, ProjectMember {
       syncCount: this.#syncCount,
       ...(of?.recordedId !== undefined && this.#isAbsenceOpen(of.recordedId) && { isAbsenceOpen: true }),
       ...(this.#obstacle !== undefined && { obstacle: this.#obstacle }),
-      containers: this.#inventory.containers,
+      containers: this.#inventory.containers.map((each) => ({ ...each, seenMs: this.#lastSeenMs ?? 0 })),
       volumes: this.#inventory.volumes,
       others: this.#inventory.others,
       ...(inFlight !== undefined && { inFlight }),

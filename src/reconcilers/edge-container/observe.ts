@@ -66,6 +66,7 @@ export function decide(
   noteConflict(scope, memory);
   const runs = account(scope, target);
   if (runs !== undefined) scope.runs = runs;
+  if (runs?.needsLook === true) target.session.resync("whether it still runs");
   if (sent.state === "AwaitingObservation") return { wakeInMs: sent.wakeInMs };
   const settling = scope.operation === undefined ? 0 : settlesInMs(target, env);
   return settling > 0 ? { wakeInMs: settling } : {};

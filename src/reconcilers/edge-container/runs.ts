@@ -39,8 +39,10 @@ export interface RunAccount {
   crashLooping: boolean;
   /** Enough of the present run has passed to call it Ready (and to call a crash loop over). */
   settled: boolean;
-  /** When `settled` will become true if nothing happens, Clock ms; undefined when settled or not running. */
+  /** When `settled` will become true if nothing happens, Clock ms; undefined when settled, not running, or only a look is missing. */
   settlesAtMs?: number;
+  /** The run would be settled by now, but nobody has looked since it would be. */
+  needsLook?: true;
   /** When the crash count is forgotten if nothing happens, Clock ms. */
   forgetAtMs?: number;
   /** The newest end, for lastState. */
@@ -86,7 +88,11 @@ export function accountRuns(
     crashCount >= CRASH_LOOP_EXITS
       ? Math.min(Math.max(2 * lastRunMs, policy.minReadyMs), policy.resetAfterMs)
       : policy.minReadyMs;
-  const settled = running && (wasReady || runningMs >= neededMs);
+  // What has not been looked at since may have ended long ago.
+  const settlesAtMs = observed.stateSinceMs + neededMs;
+  const seenMs = Math.min(nowMs, observed.seenMs ?? nowMs);
+  const settled = running && (wasReady || seenMs >= settlesAtMs);
+  const needsLook = running && !settled && nowMs >= settlesAtMs;
   if (running && runningMs >= policy.resetAfterMs) crashCount = 0;
   lastEnded = lastEnded === undefined ? undefined : { ...lastEnded };
   return {
@@ -94,7 +100,8 @@ export function accountRuns(
     crashCount,
     crashLooping: crashCount >= CRASH_LOOP_EXITS && !settled && (running || policy.restarts),
     settled,
-    ...(running && !settled && { settlesAtMs: observed.stateSinceMs + neededMs }),
+    ...(needsLook && { needsLook }),
+    ...(running && !settled && !needsLook && { settlesAtMs }),
     ...(running && crashCount > 0 && { forgetAtMs: observed.stateSinceMs + policy.resetAfterMs }),
     ...(lastEnded !== undefined && { lastEnded }),
   };

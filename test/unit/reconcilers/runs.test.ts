@@ -57,6 +57,17 @@ describe("a first run", () => {
     expect(accountRuns(FRESH, observed, POLICY, T0 + 10_000)).toMatchObject({ settled: true });
   });
 
+  test("of a vendor that is asked from time to time is ready once it was seen after minReadySeconds", () => {
+    const observed = container("Running", [run(0)], 0);
+    const due = accountRuns(FRESH, { ...observed, seenMs: T0 + 9_999 }, POLICY, T0 + 30_000);
+    expect(due).toMatchObject({ settled: false, needsLook: true });
+    // Nothing is waited for but the look.
+    expect(due.settlesAtMs).toBeUndefined();
+    const seen = accountRuns(FRESH, { ...observed, seenMs: T0 + 10_000 }, POLICY, T0 + 30_000);
+    expect(seen).toMatchObject({ settled: true });
+    expect(seen.needsLook).toBeUndefined();
+  });
+
   test("that was Ready before the operator restarted is Ready at once afterwards", () => {
     const observed = container("Running", [run(0)], 500);
     const history = { ...FRESH, lastStartedAt: at(0), readyRun: at(0) };

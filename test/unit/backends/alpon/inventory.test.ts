@@ -11,10 +11,10 @@ test("ten thousand containers that come and go leave nothing behind", () => {
     const name = `web-${i}`;
     inventory.claim({ ...names(name), containerName: name });
     inventory.noteSent(name, { image: "i" }, undefined);
-    inventory.take([listed(name)]);
+    inventory.take([listed(name)], 0);
     expect(inventory.containers(0)).toHaveLength(1);
     inventory.noteGone(name);
-    inventory.take([]);
+    inventory.take([], 0);
     inventory.containers(0);
     inventory.forget(names(name));
   }
