@@ -10,8 +10,8 @@ import { oneLine, redact } from "../http/text.ts";
 export type Call<T> =
   /** `stale`: read without waiting for our own last write, since the vendor would not wait for it any longer. */
   | { kind: "Done"; value: T; stale: boolean }
-  /** Answered with a refusal. 403 means no right, not there, or not visible yet: only a list can tell which. */
-  | { kind: "Refused"; status: number; failure: BackendFailure }
+  /** Answered with a refusal. 403 means no right, not there, or not visible yet: only a list can tell which. `said`: the vendor's own sentence. */
+  | { kind: "Refused"; status: number; failure: BackendFailure; said?: string }
   /** Proven: nothing was sent. */
   | { kind: "NotSent"; failure: BackendFailure; fenced: boolean }
   /** Of a write nobody knows whether it took effect; a read gave nothing. */
@@ -51,6 +51,7 @@ export function callOf<T>(
         kind: "Refused",
         status: verdict.answer.status,
         failure: refusalOf(verdict.answer, verdict.failure, secrets),
+        ...(verdict.answer.message !== "" && { said: oneLine(redact(verdict.answer.message, secrets)) }),
       };
     case "Done": {
       const value = read(verdict.answer.json);

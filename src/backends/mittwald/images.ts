@@ -31,7 +31,15 @@ export function judgeImage(call: Call<ImageConfig>, image: string): ImageVerdict
     case 400:
       return { known: false, failure: { class: "Invalid", field: "image", reason: "InvalidImageName", message } };
     case 403:
-      return { known: false, failure: { class: "WorkloadFailed", reason: "ImageUnauthorized", message } };
+      // Here the vendor's 403 is the registry's, not a doubt about our token.
+      return {
+        known: false,
+        failure: {
+          class: "WorkloadFailed",
+          reason: "ImageUnauthorized",
+          message: `${image}: the project may not pull it${call.said === undefined ? "" : ` (${call.said})`}; for a private image name a login: registryRefs with an EdgeRegistry, or imagePullSecrets`,
+        },
+      };
     case 404:
     case 412:
       return { known: false, failure: { class: "WorkloadFailed", reason: "ErrImagePull", message } };

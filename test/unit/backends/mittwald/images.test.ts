@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { Call } from "../../../../src/backends/mittwald/client.ts";
-import { TAG_INTERVAL_MS, TagLooks, TagWatch, type ImageVerdict } from "../../../../src/backends/mittwald/images.ts";
+import {
+  judgeImage,
+  TAG_INTERVAL_MS,
+  TagLooks,
+  TagWatch,
+  type ImageVerdict,
+} from "../../../../src/backends/mittwald/images.ts";
 import type { ImageConfig } from "../../../../src/backends/mittwald/types.ts";
 
 const IMAGE = "registry.example/app:1";
@@ -97,4 +103,16 @@ describe("looks at tags, for a whole account", () => {
     looks.note("docker.io/library/nginx:1", "p", { known: true, config: { digest: "new" } as ImageConfig });
     expect(await looks.look("nginx:1", "p")).toMatchObject({ verdict: { config: { digest: "new" } } });
   });
+});
+
+test("an image that the registry refuses is told with what gives a login, and without a doubt about our token", () => {
+  const failure = {
+    class: "Unauthorized",
+    message: "the vendor answers 403: denied; the token lacks the right",
+  } as const;
+  const verdict = judgeImage({ kind: "Refused", status: 403, failure, said: "denied" }, "ghcr.io/acme/app:1");
+  expect(verdict).toMatchObject({ known: false, failure: { reason: "ImageUnauthorized" } });
+  const message = verdict?.known === false ? verdict.failure.message : "";
+  expect(message).toMatch(/ghcr\.io\/acme\/app:1: .*\(denied\).*registryRefs.*imagePullSecrets/);
+  expect(message).not.toContain("token");
 });
