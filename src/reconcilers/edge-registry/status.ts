@@ -117,7 +117,9 @@ function accepted({ login, backends }: RegistryFindings): ConditionInput {
 
 function credentialsValid({ projects }: RegistryFindings): ConditionInput {
   const type = "CredentialsValid";
-  const refused = projects.filter(({ credentialsValid: valid }) => valid === false);
+  // Where somebody else's login stands, the vendor's word is about that one.
+  const foreign = projects.filter(({ state }) => state === "Conflict");
+  const refused = projects.filter(({ credentialsValid: valid, state }) => valid === false && state !== "Conflict");
   if (refused.length > 0)
     return {
       type,
@@ -126,12 +128,19 @@ function credentialsValid({ projects }: RegistryFindings): ConditionInput {
       message: `the registry refuses the login, as the vendor last checked, in ${list(refused)}; after a change this may take a while to turn`,
     };
   const standing = projects.filter(({ state }) => state !== "Removing");
-  if (standing.length > 0 && standing.every(({ credentialsValid: valid }) => valid === true))
+  if (standing.length > 0 && foreign.length === 0 && standing.every(({ credentialsValid: valid }) => valid === true))
     return {
       type,
       status: "True",
       reason: "Valid",
       message: "the registry takes the login, as the vendor last checked",
+    };
+  if (foreign.length > 0)
+    return {
+      type,
+      status: "Unknown",
+      reason: "NotChecked",
+      message: `somebody else's login stands in ${list(foreign)}: whether the registry takes this one is not known`,
     };
   const message =
     standing.length > 0

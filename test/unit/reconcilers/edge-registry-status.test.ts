@@ -88,6 +88,11 @@ test.each<[string, RegistryProject[], string]>([
     "False Invalid",
   ],
   ["valid takes all", [project({ credentialsValid: true }), project({ credentialsValid: true })], "True Valid"],
+  [
+    "what the vendor says of somebody else's login is not about ours",
+    [project({ credentialsValid: true }), project({ state: "Conflict", credentialsValid: true })],
+    "Unknown NotChecked",
+  ],
   ["one that has not been told leaves it open", [project({ credentialsValid: true }), project()], "Unknown NotChecked"],
   ["where nobody tells it is open", [], "Unknown NotChecked"],
 ])("CredentialsValid: %s", (_, projects, expected) => {
