@@ -48,8 +48,10 @@ const applied = object("What the last completed rollout consisted of.", {
 });
 
 const terminated = object("It has ended.", {
-  exitCode: exitCode("Exit code, 0 where the vendor leaves it out."),
-  reason: text("Completed, Error, OOMKilled, or the vendor's word.", { max: 128 }).exactOptional(),
+  exitCode: exitCode("Exit code; absent where the vendor tells none.").exactOptional(),
+  reason: text("Completed, Error, OOMKilled, Ended (with an exit code that nobody tells), or the vendor's word.", {
+    max: 128,
+  }).exactOptional(),
   message: text("The vendor's text.", { min: 0, max: MESSAGE }).exactOptional(),
   startedAt: deviceTime("When it had started.").exactOptional(),
   finishedAt: deviceTime("When it ended.").exactOptional(),

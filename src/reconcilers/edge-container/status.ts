@@ -199,10 +199,11 @@ function terminatedOf(end: {
   startedAt?: string;
   finishedAt?: string;
 }): Terminated {
-  const exitCode = end.exitCode ?? 0;
+  const { exitCode } = end;
+  const byCode = exitCode === undefined ? "Ended" : exitCode === 0 ? "Completed" : "Error";
   return {
-    exitCode,
-    reason: end.oomKilled === true ? "OOMKilled" : exitCode === 0 ? "Completed" : "Error",
+    ...(exitCode !== undefined && { exitCode }),
+    reason: end.oomKilled === true ? "OOMKilled" : byCode,
     ...(end.startedAt !== undefined && { startedAt: end.startedAt }),
     ...(end.finishedAt !== undefined && { finishedAt: end.finishedAt }),
   };
