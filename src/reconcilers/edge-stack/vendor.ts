@@ -1,4 +1,5 @@
 /** The way from an EdgeStack to the keeper of stacks at its vendor. */
+import { findCondition } from "../../controller/conditions.ts";
 import type { StackKeeper, StackMarker } from "../../backends/stack-contract.ts";
 import { withBackendDefaults } from "../../crds/defaults.ts";
 import type { EdgeDevice } from "../../crds/edge-device.ts";
@@ -47,8 +48,12 @@ export function vendorOf(device: EdgeDevice, env: Environment, acting: boolean):
     return { ok: false, reason: "WaitingForReference", message: `the ${holder} is suspended` };
   const account = env.accounts.account(backend.metadata.uid);
   const keeper = account?.stacks;
-  if (account?.status().state !== "Connected" || keeper === undefined)
-    return waiting("BackendNotReady", `EdgeBackend ${key.name} is not connected`);
+  const state = account?.status();
+  if (state?.state !== "Connected" || keeper === undefined) {
+    const ready = findCondition(backend.status?.conditions, "Ready");
+    const why = state?.state === "Failed" ? state.message : ready?.status === "False" ? ready.message : undefined;
+    return waiting("BackendNotReady", `EdgeBackend ${key.name} is not connected${why === undefined ? "" : `: ${why}`}`);
+  }
   return {
     ok: true,
     vendor: {
