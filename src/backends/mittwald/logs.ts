@@ -38,17 +38,23 @@ export function linesOf(text: string): string[] {
   return lines;
 }
 
-/** What of `now` comes after `before`, both the end of one log; undefined where they have nothing in common. Pure. */
+/**
+ * What of `now` comes after `before`, both the end of one log; undefined where they have nothing in common. The longest beginning of `now` that
+ * ends `before` is found in linear time (Knuth, Morris and Pratt): a log may repeat one line ten thousand times. Pure.
+ */
 export function linesAfter(before: readonly string[], now: readonly string[]): readonly string[] | undefined {
   if (before.length === 0) return now;
-  for (let dropped = 0; dropped < before.length; dropped++) {
-    const length = before.length - dropped;
-    if (length > now.length) continue;
-    let same = 0;
-    while (same < length && before[dropped + same] === now[same]) same++;
-    if (same === length) return now.slice(length);
-  }
-  return undefined;
+  // borders[n]: length of the longest beginning of now's first n lines that also ends them, and is shorter.
+  const borders: number[] = [0, 0];
+  const grow = (length: number, line: string | undefined): number => {
+    let known = length;
+    while (known > 0 && (known === now.length || now[known] !== line)) known = borders[known] ?? 0;
+    return now[known] === line && now.length > 0 ? known + 1 : 0;
+  };
+  for (let length = 1; length < now.length; length++) borders[length + 1] = grow(borders[length] ?? 0, now[length]);
+  let common = 0;
+  for (const line of before) common = grow(common, line);
+  return common === 0 ? undefined : now.slice(common);
 }
 
 /** Lines from a moment on, where lines begin with a time (RFC 3339); a line without one belongs to the line before. Pure. */

@@ -44,6 +44,17 @@ describe("what comes after what was seen", () => {
     expect(linesAfter(["a", "b"], ["x", "y"])).toBeUndefined();
     expect(linesAfter([], ["x"])).toEqual(["x"]);
   });
+  test("follows the longest common part, whatever repeats", () => {
+    const lines = fc.array(fc.constantFrom("x", "y"), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(lines, lines, (before, now) => {
+        const lengths = Array.from({ length: Math.min(before.length, now.length) }, (_, index) => index + 1);
+        const common = lengths.findLast((length) => `${before.slice(-length)}` === `${now.slice(0, length)}`);
+        expect(linesAfter(before, now)).toEqual(common === undefined ? undefined : now.slice(common));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
   test("of equal lines is no line twice", () => {
     expect(linesAfter(["x", "x"], ["x", "x", "x"])).toEqual(["x"]);
   });
