@@ -49,7 +49,7 @@ describe("what comes after what was seen", () => {
     fc.assert(
       fc.property(lines, lines, (before, now) => {
         const lengths = Array.from({ length: Math.min(before.length, now.length) }, (_, index) => index + 1);
-        const common = lengths.findLast((length) => `${before.slice(-length)}` === `${now.slice(0, length)}`);
+        const common = lengths.findLast((length) => before.slice(-length).join() === now.slice(0, length).join());
         expect(linesAfter(before, now)).toEqual(common === undefined ? undefined : now.slice(common));
       }),
       { numRuns: 1_000 },
